@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AppError } from '../base/errors.ts';
+import { redactUri } from '../base/redact.ts';
+
+/** A source URI, taken apart. `directory` says that the URI ends in a slash. */
+export type SourceSpec =
+  | { readonly kind: 's3'; readonly bucket: string; readonly key: string; readonly directory: boolean }
+  | { readonly kind: 'http'; readonly url: URL; readonly directory: boolean; readonly presigned: boolean }
+  | { readonly kind: 'file'; readonly path: string; readonly claim?: string };
+
+/** Query parameters that make a URL good for one object only. */
+const PRESIGNED = ['X-Amz-Signature', 'X-Goog-Signature'];
+const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/;
+
+/**
+ * s3://bucket/prefix, http(s)://…, file:///path, pvc://claim/path (= <pvcRoot>/claim/path) or a plain path.
+ * @throws CONFIG_INVALID
+ */
+export function parseSourceUri(uri: string, pvcRoot: string): SourceSpec {
+  if (uri === '') throw invalid(uri, 'is empty');
+  if (uri.includes('\0')) throw invalid(uri, 'holds a NUL byte');
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(uri)?.[1]?.toLowerCase();
+  switch (scheme) {
+    case undefined:
+      return { kind: 'file', path: uri };
+    case 's3':
+      return parseS3(uri);
+    case 'http':
+    case 'https':
+      return parseHttp(uri);
+    case 'file':
+      return parseFile(uri);
+    case 'pvc':
+      return parsePvc(uri, pvcRoot);
+    default:
+      throw invalid(uri, `has the unknown scheme ${scheme}://; known are s3, https, http, file, pvc and plain paths`);
+  }
+}
+
+/** Keys are taken as written: in s3:// URIs percent signs, question marks and blanks are ordinary. */
+function parseS3(uri: string): SourceSpec {
+  const rest = uri.slice('s3://'.length);
+  const slash = rest.indexOf('/');
+  const bucket = slash < 0 ? rest : rest.slice(0, slash);
+  const key = slash < 0 ? '' : rest.slice(slash + 1).replace(/^\/+/, '');
+  if (!BUCKET.test(bucket)) throw invalid(uri, 'has no valid bucket name');
+  return { kind: 's3', bucket, key, directory: key === '' || key.endsWith('/') };
+}
+
+function parseHttp(uri: string): SourceSpec {
+  let url: URL;
+  try {
+    url = new URL(uri);
+  } catch {
+    throw invalid(uri, 'is not a valid URL');
+  }
+  if (url.username !== '' || url.password !== '') throw invalid(uri, 'holds credentials; give them with --header or --bearer-token-file');
+  url.hash = '';
+  return { kind: 'http', url, directory: url.pathname.endsWith('/'), presigned: PRESIGNED.some((name) => url.searchParams.has(name)) };
+}
+
+function parseFile(uri: string): SourceSpec {
+  const path = uri.slice('file://'.length);
+  if (!path.startsWith('/')) throw invalid(uri, 'names a host; write file:///path');
+  return { kind: 'file', path };
+}
+
+function parsePvc(uri: string, pvcRoot: string): SourceSpec {
+  const [claim = '', ...rest] = uri.slice('pvc://'.length).split('/');
+  if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(claim)) throw invalid(uri, 'has no valid claim name');
+  if (rest.includes('..')) throw invalid(uri, 'leaves the claim');
+  return { kind: 'file', path: [pvcRoot.replace(/\/+$/, ''), claim, ...rest].join('/'), claim };
+}
+
+function invalid(uri: string, problem: string): AppError {
+  return new AppError('CONFIG_INVALID', `the source URI '${redactUri(uri)}' ${problem}`, { context: { uri: redactUri(uri) } });
+}

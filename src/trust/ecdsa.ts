@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash, type KeyObject, verify } from 'node:crypto';
+import type { HexDigest } from '../base/brands.ts';
+import { AppError } from '../base/errors.ts';
+import type { Curve } from './trust.ts';
+
+/** OMS algorithm registry: the hash of ECDSA goes by the curve. */
+const CURVES: Readonly<Record<string, { readonly curve: Curve; readonly hash: string }>> = {
+  prime256v1: { curve: 'P-256', hash: 'sha256' },
+  secp384r1: { curve: 'P-384', hash: 'sha384' },
+  secp521r1: { curve: 'P-521', hash: 'sha512' },
+};
+
+/** @throws ALGORITHM_REFUSED for anything but an EC key on one of the three curves of the registry */
+export function curveOf(key: KeyObject): Curve {
+  return registered(key).curve;
+}
+
+/** Whether `signature` (DER) is ECDSA over `data` with the hash that belongs to the key's curve, or with `hash`. */
+export function verifyEcdsa(data: Buffer, key: KeyObject, signature: Buffer, hash = registered(key).hash): boolean {
+  registered(key);
+  if (!isStrictDer(signature)) return false;
+  try {
+    return verify(hash, data, { key, dsaEncoding: 'der' }, signature);
+  } catch {
+    return false;
+  }
+}
+
+/** SHA-256 of the SubjectPublicKeyInfo's PEM text with LF line ends: what signers write into `publicKey.hint`. */
+export function keyFingerprint(key: KeyObject): HexDigest {
+  const pem = key.export({ type: 'spki', format: 'pem' });
+  return createHash('sha256').update(pem).digest('hex') as HexDigest;
+}
+
+function registered(key: KeyObject): { curve: Curve; hash: string } {
+  const name = key.asymmetricKeyDetails?.namedCurve;
+  const entry = key.asymmetricKeyType === 'ec' && name !== undefined ? CURVES[name] : undefined;
+  if (entry) return entry;
+  throw new AppError(
+    'ALGORITHM_REFUSED',
+    `the key is ${key.asymmetricKeyType ?? 'unknown'}${name ? ` on ${name}` : ''}; OMS allows EC keys on P-256, P-384 and P-521`,
+  );
+}
+
+/** SEQUENCE of two INTEGERs that fill the buffer: OpenSSL alone would tolerate bytes behind it. */
+function isStrictDer(signature: Buffer): boolean {
+  if (signature.length < 8 || signature.length > 160 || signature[0] !== 0x30) return false;
+  const long = signature[1] === 0x81;
+  const length = long ? signature[2] : signature[1];
+  return length === signature.length - (long ? 3 : 2);
+}
