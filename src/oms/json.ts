@@ -54,7 +54,7 @@ function structureProblem(text: string): string | undefined {
       case 0x3a: {
         const names = open.at(-1);
         if (names === undefined || lastString === undefined) break;
-        const name = unescape(lastString);
+        const name = unescapeName(lastString);
         if (names.has(name)) return `member ${JSON.stringify(name)} appears twice`;
         names.add(name);
         lastString = undefined;
@@ -86,7 +86,7 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-function unescape(raw: string): string {
+function unescapeName(raw: string): string {
   if (!raw.includes('\\')) return raw;
   try {
     return JSON.parse(`"${raw}"`) as string;
