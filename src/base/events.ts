@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { HexDigest } from './brands.ts';
+import type { SerialisedError } from './errors.ts';
+
+/** How a file came to be verified: fetched now, found right in the destination, found right in an earlier staging, or read in place. */
+export type FileOrigin = 'fetched' | 'kept' | 'resumed' | 'inPlace';
+
+/** Everything worth telling while it happens. Outside text (names, URIs) is already printable and free of secrets. */
+export type Event =
+  | { readonly kind: 'modelStart'; readonly source: string; readonly destination?: string }
+  | { readonly kind: 'bundleFound'; readonly uri: string; readonly sizeBytes: number }
+  | { readonly kind: 'signatureVerified'; readonly signer: string; readonly method: string }
+  | { readonly kind: 'manifestRead'; readonly files: number; readonly totalBytes?: number; readonly rootDigest: HexDigest; readonly predicateType: string }
+  | { readonly kind: 'sizeKnown'; readonly path: string; readonly sizeBytes: number }
+  | { readonly kind: 'bytes'; readonly bytes: number }
+  | { readonly kind: 'fileRetried'; readonly path: string; readonly attempt: number; readonly error: SerialisedError }
+  | { readonly kind: 'fileDone'; readonly path: string; readonly sizeBytes: number; readonly origin: FileOrigin }
+  | { readonly kind: 'published'; readonly destination: string; readonly files: number }
+  | {
+      readonly kind: 'modelDone';
+      readonly source: string;
+      readonly files: number;
+      readonly totalBytes: number;
+      readonly ms: number;
+      readonly rootDigest: HexDigest;
+    }
+  | { readonly kind: 'warning'; readonly message: string }
+  | { readonly kind: 'failed'; readonly error: SerialisedError };
+
+export type Emit = (event: Event) => void;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { loadAnchors } from '../anchors/load.ts';
+import { AppError } from '../base/errors.ts';
+import { redactUri } from '../base/redact.ts';
+import type { GatePlan } from '../plan/plan.ts';
+import { parseSourceUri } from '../plan/uri.ts';
+import { openSource } from '../source/open.ts';
+import type { SourceSettings } from '../source/source.ts';
+import { readSmall } from '../transfer/fetchSmall.ts';
+import type { TrustAnchors } from '../trust/trust.ts';
+import type { GateDeps } from './gate.ts';
+
+/** Loads whom to trust, before anything else is fetched. @throws ANCHORS_INVALID, ANCHORS_UNREACHABLE, TUF_UNAVAILABLE */
+export async function openAnchors(plan: GatePlan, deps: GateDeps): Promise<TrustAnchors> {
+  const settings = strictTls(plan.source);
+  const anchors = await loadAnchors(plan.trust, {
+    signal: deps.signal,
+    async fetchUri(uri, maxBytes) {
+      try {
+        await using source = await openSource(parseSourceUri(uri, '/'), settings, strictEnvironment(deps.env));
+        return await readSmall(source.http, await source.locate({ kind: 'self' }, deps.signal), maxBytes, deps.signal);
+      } catch (cause) {
+        deps.signal.throwIfAborted();
+        throw new AppError('ANCHORS_UNREACHABLE', `cannot read trust material from ${redactUri(uri)}: ${cause instanceof Error ? cause.message : cause}`, {
+          context: { uri: redactUri(uri) },
+          cause,
+        });
+      }
+    },
+  });
+  deps.evidence.trust = { method: anchors.kind, anchors: describe(anchors) };
+  return anchors;
+}
+
+/** Whatever the model's source may do, trust material is never read over TLS that is not verified, nor with the model's headers. */
+function strictTls(settings: SourceSettings): SourceSettings {
+  const { bearerTokenFile: _, ...http } = settings.http;
+  return { http: { ...http, headers: {}, verifyTls: true }, s3: { ...settings.s3, verifyTls: true } };
+}
+
+function strictEnvironment(env: GateDeps['env']): GateDeps['env'] {
+  return { ...env, S3_VERIFY_SSL: undefined };
+}
+
+function describe(anchors: TrustAnchors): readonly string[] {
+  switch (anchors.kind) {
+    case 'key':
+      return anchors.keys.map((key) => `sha256:${key.fingerprint}`);
+    case 'certificate':
+      return [`${anchors.anchors.length} CA certificates`];
+    case 'sigstore':
+      return [anchors.root.description];
+  }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AppError } from '../base/errors.ts';
+import { printable, redactUri } from '../base/redact.ts';
+import type { Address, GatePlan } from '../plan/plan.ts';
+import { openSource } from '../source/open.ts';
+import type { ObjectRef, Source } from '../source/source.ts';
+import { readSmall } from '../transfer/fetchSmall.ts';
+import type { GateDeps } from './gate.ts';
+
+/** `inside`: below the model's URI; `beside`: next to it; `given`: where --bundle says. `name` is its file name. */
+export type FoundBundle = { readonly bytes: Buffer; readonly uri: string; readonly name: string; readonly place: 'inside' | 'beside' | 'given' };
+
+type Candidate = { readonly ref: ObjectRef; readonly name: string; readonly place: 'inside' | 'beside' };
+
+/**
+ * The bundle the caller named, or the first of the customary names (OMS §9). What is found proves nothing by its name.
+ * @throws UNSIGNED when there is none, SOURCE_DENIED when the source does not say
+ */
+export async function findBundle(source: Source, plan: GatePlan, deps: GateDeps): Promise<FoundBundle> {
+  if (plan.bundle !== undefined) return readGiven(plan.bundle, plan, deps);
+  const candidates = candidatesFor(source);
+  let denied: AppError | undefined;
+  for (const { ref, name, place } of candidates) {
+    const read = await tryRead(source, ref, plan, deps);
+    if (Buffer.isBuffer(read)) return { bytes: read, uri: displayOf(source, ref), name, place };
+    if (read.code === 'SOURCE_DENIED') denied ??= read;
+  }
+  const tried = candidates.map((candidate) => displayOf(source, candidate.ref));
+  if (denied === undefined) throw unsigned(source, tried);
+  throw new AppError('SOURCE_DENIED', `${denied.message}; looked for a bundle at ${tried.join(', ')}`, {
+    hint: 'Either there is no bundle (then sign the model), or the credentials may not read it: without ListBucket permission S3 answers 403 in both cases.',
+    context: denied.context,
+    cause: denied,
+  });
+}
+
+async function readGiven(address: Address, plan: GatePlan, deps: GateDeps): Promise<FoundBundle> {
+  const name = basenameOf(address);
+  const uri = redactUri(address.uri);
+  try {
+    await using source = await openSource(address.spec, plan.source, deps.env);
+    const read = await tryRead(source, { kind: 'self' }, plan, deps);
+    if (Buffer.isBuffer(read)) return { bytes: read, uri, name, place: 'given' };
+    throw read;
+  } catch (error) {
+    if (!(error instanceof AppError) || !isMissing(error)) throw error;
+    throw new AppError('UNSIGNED', `No such file: the bundle ${uri} does not exist`, { context: { uri }, cause: error });
+  }
+}
+
+/** The bytes, or the error that says that this candidate is not there or not ours to see. */
+async function tryRead(source: Source, ref: ObjectRef, plan: GatePlan, deps: GateDeps): Promise<Buffer | AppError> {
+  try {
+    return await readSmall(source.http, await source.locate(ref, deps.signal), plan.limits.bundleBytes, deps.signal);
+  } catch (error) {
+    if (error instanceof AppError && (isMissing(error) || error.code === 'SOURCE_DENIED')) return error;
+    throw error;
+  }
+}
+
+/** Only an object that is missing: a bucket or host that is missing is the source's trouble, not an unsigned model. */
+function isMissing(error: AppError): boolean {
+  return error.code === 'MODEL_NOT_FOUND' || (error.code === 'SOURCE_NOT_FOUND' && error.context.op !== 'bucket');
+}
+
+function candidatesFor(source: Source): readonly Candidate[] {
+  const { basename, shape } = source;
+  const inside = (name: string): Candidate => ({ ref: { kind: 'inside', path: name }, name, place: 'inside' });
+  const beside = (suffix: string): Candidate => ({ ref: { kind: 'beside', suffix }, name: `${basename}${suffix}`, place: 'beside' });
+  const directory = [inside('model.sig'), inside(`${basename}.sig`), inside('model.sigstore.json'), inside(`${basename}.sigstore.json`)];
+  const object = [beside('.sig'), beside('.sigstore.json')];
+  switch (shape) {
+    case 'directory':
+      return basename === '' ? directory.filter((c) => c.name.startsWith('model.')) : directory;
+    case 'object':
+      return object;
+    case 'unknown':
+      return [...directory.slice(0, 2), ...object.slice(0, 1), ...directory.slice(2), ...object.slice(1)];
+  }
+}
+
+function unsigned(source: Source, tried: readonly string[]): AppError {
+  return new AppError('UNSIGNED', `No such file: ${tried[0]}; the model ${source.displayUri} has no bundle (also tried ${tried.slice(1).join(', ')})`, {
+    hint: 'Sign the model first, or point --bundle at its bundle. If the volume or prefix is empty, the path is wrong.',
+    context: { uri: source.displayUri },
+  });
+}
+
+function displayOf(source: Source, ref: ObjectRef): string {
+  switch (ref.kind) {
+    case 'self':
+      return source.displayUri;
+    case 'beside':
+      return `${source.displayUri}${ref.suffix}`;
+    case 'inside':
+      return `${source.displayUri.replace(/\/$/, '')}/${printable(ref.path)}`;
+  }
+}
+
+function basenameOf({ spec }: Address): string {
+  switch (spec.kind) {
+    case 's3':
+      return spec.key.slice(spec.key.lastIndexOf('/') + 1);
+    case 'http':
+      return decodeURIComponent(spec.url.pathname.slice(spec.url.pathname.lastIndexOf('/') + 1));
+    case 'file':
+      return spec.path.slice(spec.path.lastIndexOf('/') + 1);
+  }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import { dirname } from 'node:path';
+import { AppError, fromSystemError } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+import { GIT_PATHS } from '../oms/manifest.ts';
+import type { VerifyPlan } from '../plan/plan.ts';
+import { openSource } from '../source/open.ts';
+import type { Source } from '../source/source.ts';
+import { compareTree, refusal } from '../store/completeness.ts';
+import { Dir } from '../store/dir.ts';
+import { readTree, type Tree } from '../store/tree.ts';
+import { defaultBudget } from '../transfer/budget.ts';
+import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
+import { openAnchors } from './anchors.ts';
+import type { FoundBundle } from './bundle.ts';
+import { fileEvidence } from './files.ts';
+import { openBelow } from './localFile.ts';
+import { type Accepted, accept, type GateDeps, recordModel, warn } from './gate.ts';
+
+/** Verifies a model where it stands; writes nothing. @throws the codes of every stage */
+export async function verify(plan: VerifyPlan, deps: GateDeps): Promise<void> {
+  const anchors = await openAnchors(plan, deps);
+  await using source = await openSource(plan.model.spec, plan.source, deps.env);
+  await recordModel(deps, { source: source.displayUri }, async (model) => {
+    const start = performance.now();
+    const accepted = await accept(source, plan, anchors, deps, model);
+    const { manifest, selection } = accepted;
+    await using root = await openRoot(plan.model.spec.path, accepted.shape);
+    const symlinks = plan.symlinks === 'allow' || manifest.symlinks === 'follow' ? 'follow' : 'reject';
+    const tree = await listModel(root, source, accepted, plan, symlinks);
+    for (const message of tree.warnings) warn(deps, model, message);
+    const refused = refusal(compareTree(manifest, selection.wanted, tree, plan.unsignedFiles), source.displayUri);
+    if (refused !== undefined) throw refused;
+
+    const jobs = selection.wanted.map(
+      (file): Job => ({
+        file,
+        origin: 'inPlace',
+        sizeBytes: tree.files.get(file.path)?.sizeBytes ?? 0,
+        input: { kind: 'file', open: () => openModelFile(root, file.path, tree.files.get(file.path)?.via === 'link' ? 'follow' : 'refuse') },
+      }),
+    );
+    const results = await transfer(jobs, {
+      budget: defaultBudget(plan.connections),
+      maxFileBytes: plan.limits.fileBytes,
+      emit: deps.emit,
+      signal: deps.signal,
+    });
+    model.files = fileEvidence(results);
+    deps.emit({
+      kind: 'modelDone',
+      source: source.displayUri,
+      files: results.length,
+      totalBytes: total(results),
+      ms: Math.round(performance.now() - start),
+      rootDigest: manifest.rootDigest,
+    });
+  });
+}
+
+async function openRoot(path: string, shape: 'directory' | 'object'): Promise<Dir> {
+  try {
+    return await Dir.open(shape === 'directory' ? path.replace(/(?<=.)\/+$/, '') : dirname(path));
+  } catch (error) {
+    throw unreadable(error, path);
+  }
+}
+
+/** The model's files; for a single-file model, that file alone. */
+async function listModel(root: Dir, source: Source, accepted: Accepted, plan: VerifyPlan, symlinks: 'reject' | 'follow'): Promise<Tree> {
+  if (accepted.shape === 'object') {
+    const stats = await root.lstat(source.basename);
+    if (!stats.isFile())
+      return { files: new Map(), odd: [{ display: source.basename, problem: stats.isSymbolicLink() ? 'symlink' : 'special' }], warnings: [] };
+    return { files: new Map([[source.basename, { path: source.basename, sizeBytes: stats.size, via: 'name' as const }]]), odd: [], warnings: [] };
+  }
+  const ignored = [
+    ...accepted.manifest.ignored,
+    ...plan.ignorePaths,
+    ...(plan.ignoreGitPaths ? GIT_PATHS : []),
+    ...(await bundleInside(root, plan, accepted.bundle)),
+  ];
+  return readTree(root, { ignored, symlinks, maxEntries: plan.limits.entries });
+}
+
+/** The bundle is no part of the model it signs, when it lies in it (OMS §6.2). Known by device and inode, not by its name. */
+async function bundleInside(root: Dir, plan: VerifyPlan, bundle: FoundBundle): Promise<readonly string[]> {
+  if (bundle.place === 'inside') return [bundle.name];
+  if (plan.bundle?.spec.kind !== 'file') return [];
+  return root.locateInside(plan.bundle.spec.path);
+}
+
+async function openModelFile(root: Dir, path: string, links: 'refuse' | 'follow'): ReturnType<Dir['openFile']> {
+  try {
+    return await openBelow(root, path, links);
+  } catch (error) {
+    throw unreadable(error, path);
+  }
+}
+
+function unreadable(error: unknown, path: string): AppError {
+  const mapped = fromSystemError(error, `reading ${printable(path)}`, { path: printable(path) });
+  if (mapped.code !== 'READ_ONLY') return mapped;
+  return new AppError('IO', `${mapped.message}: this container's user may not read it`, {
+    hint: 'Give the files world or group read permission (fsGroup).',
+    context: mapped.context,
+    cause: error,
+  });
+}
+
+function total(results: readonly FileResult[]): number {
+  return results.reduce((sum, result) => sum + result.sizeBytes, 0);
+}

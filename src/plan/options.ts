@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** How an option is written and what it becomes. Sizes are bytes, durations milliseconds. */
+type Kind = 'text' | 'list' | 'flag' | 'integer' | 'size' | 'duration' | 'choice';
+
+export type Option = {
+  readonly group: 'Trust' | 'Bundle and checks' | 'Source' | 'Transfer and limits' | 'Destination' | 'Output';
+  readonly kind: Kind;
+  readonly help: string;
+  readonly commands: readonly Command[];
+  readonly default?: string | number | boolean;
+  readonly choices?: readonly string[];
+  /** Values are masked in --dry-run. */
+  readonly secret?: boolean;
+  /** Only a flag and a variable: not for the configuration file. */
+  readonly notInFile?: boolean;
+  /** Setting it makes the check weaker than the default; every report lists it. */
+  readonly relaxes?: boolean;
+};
+
+export type Command = 'pull' | 'verify';
+
+const BOTH: readonly Command[] = ['pull', 'verify'];
+const PULL: readonly Command[] = ['pull'];
+
+/** Every option, declared once: flags, MODEL_GATE_… variables, the configuration file, --help and the reference docs come from this table. */
+export const OPTIONS = {
+  'public-key': list('Trust', 'Public key (PEM: file, directory, text or URI) that signs the model; repeatable', BOTH),
+  ca: list('Trust', 'CA certificates (PEM) the signer must chain to: self-signed ones are anchors, others only help; repeatable', BOTH),
+  'certificate-chain': list('Trust', 'Another name for --ca; both may be given', BOTH),
+  'certificate-identity': list('Trust', 'Subject or alternative name the signing certificate must have, exactly; repeatable', BOTH),
+  'timestamp-authority': list('Trust', 'CA certificates of RFC 3161 timestamp authorities that may prove the time of signing; repeatable', BOTH),
+  'allow-expired-certificate': relaxing('Trust', 'Accept a signing certificate that has expired since (checked at the start of its validity)', BOTH),
+  identity: list('Trust', 'Sigstore: e-mail or workflow URI of the signer, exactly; repeatable; needs --issuer', BOTH),
+  'identity-regexp': list('Trust', 'Sigstore: pattern for the whole identity of the signer; repeatable; needs --issuer', BOTH),
+  issuer: list('Trust', 'Sigstore: OIDC issuer that vouches for the identity, exactly; one for all, or one per identity', BOTH),
+  'trusted-root': text('Trust', 'Sigstore: trusted_root.json in place of the embedded public-good root', BOTH),
+  'trust-config': text('Trust', 'Sigstore: ClientTrustConfig of a private instance, in place of the embedded root', BOTH),
+  'tuf-refresh': flag('Trust', 'Sigstore: fetch the current trusted root from its TUF repository first', false, BOTH),
+  'tuf-mirror': text('Trust', 'TUF repository for --tuf-refresh (default: the public-good one)', BOTH),
+  'tuf-root': text('Trust', 'TUF root.json to start from, for another repository than the public-good one', BOTH),
+  'tuf-cache': text('Trust', 'Directory for TUF metadata (default: a temporary one)', BOTH),
+
+  bundle: text('Bundle and checks', 'The bundle (path or URI), where it is not model.sig beside the model', BOTH),
+  'expect-digest': list('Bundle and checks', 'Root digest sha256:… the model must have, against swapped models; repeatable', BOTH),
+  include: list('Bundle and checks', 'Only signed files that match this glob; repeatable', BOTH),
+  exclude: list('Bundle and checks', 'No signed files that match this glob; repeatable', BOTH),
+  'ignore-paths': { ...list('Bundle and checks', 'Path below the model that need not be signed; repeatable', BOTH), relaxes: true },
+  'ignore-git-paths': flag('Bundle and checks', 'Do not look at .git, .gitignore, .gitattributes and .github at the top', true, BOTH),
+  'ignore-unsigned-files': relaxing('Bundle and checks', 'Accept files that nobody signed beside the signed ones', BOTH),
+  'allow-symlinks': relaxing('Bundle and checks', 'Accept symbolic links to signed content, also where the signer did not', BOTH),
+
+  header: { ...list('Source', "HTTP header 'Name: value' for the model's server; repeatable", BOTH), secret: true },
+  'bearer-token-file': text('Source', 'File with a bearer token for the model’s server, read again for every request', BOTH),
+  'ca-bundle': text('Source', 'File with CA certificates (PEM) of the model’s server, beside the system’s', BOTH),
+  'insecure-skip-tls-verify': relaxing('Source', 'Do not check the certificate of the model’s server (trust material is always checked)', BOTH),
+  's3-endpoint': text('Source', 'S3 endpoint URL (also AWS_ENDPOINT_URL)', BOTH),
+  's3-region': text('Source', 'S3 region (also AWS_REGION, AWS_DEFAULT_REGION)', BOTH),
+  's3-addressing': choice('Source', 'How buckets are addressed', 'auto', ['auto', 'path', 'virtual'], BOTH),
+  's3-anonymous': flag('Source', 'Send unsigned requests to a public bucket', false, BOTH),
+  's3-accelerate': flag('Source', 'Use S3 transfer acceleration', false, BOTH),
+  'pvc-root': text('Source', 'Where claims of pvc://CLAIM/PATH are mounted', BOTH, '/mnt/pvc'),
+
+  'connect-timeout': duration('Transfer and limits', 'Longest time to connect', '10s', BOTH),
+  'stall-timeout': duration('Transfer and limits', 'Longest silence of a server', '60s', BOTH),
+  timeout: duration('Transfer and limits', 'Longest time for everything (default: none)', undefined, BOTH),
+  connections: integer('Transfer and limits', 'Files fetched at the same time (1 to 64)', 16, PULL),
+  'max-bundle-size': size('Transfer and limits', 'Largest bundle', '64MiB', BOTH),
+  'max-entries': integer('Transfer and limits', 'Most entries of a manifest or a model directory', 1_000_000, BOTH),
+  'max-file-size': size('Transfer and limits', 'Largest file', '1TiB', BOTH),
+
+  replace: flag('Destination', 'Replace another model on a mount point, file by file (not atomic)', false, PULL),
+  prune: flag('Destination', 'Remove files from the destination that nobody signed', false, PULL),
+  'keep-bundle': flag('Destination', 'Publish the bundle beside the model', true, PULL),
+
+  'log-format': choice('Output', 'Form of the log on standard error; auto: human on a terminal, else plain', 'auto', ['auto', 'human', 'plain', 'json'], BOTH),
+  report: text('Output', 'Write the full JSON evidence to this file', BOTH),
+  'termination-log': text('Output', 'Where Kubernetes reads the termination message', BOTH, '/dev/termination-log'),
+  config: { ...text('Output', 'Read options from this YAML or JSON file', BOTH), notInFile: true },
+  'dry-run': { ...flag('Output', 'Print the resolved plan, and where each value comes from, and do nothing', false, BOTH), notInFile: true },
+} as const satisfies Readonly<Record<string, Option>>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+type ValueOf<O> = O extends { readonly kind: 'list' }
+  ? readonly string[]
+  : O extends { readonly kind: 'flag' }
+    ? boolean
+    : O extends { readonly kind: 'integer' | 'size'; readonly default: unknown }
+      ? number
+      : O extends { readonly kind: 'duration' }
+        ? number | undefined
+        : O extends { readonly kind: 'choice' }
+          ? string
+          : string | undefined;
+
+/** Resolved values by option name. */
+export type Values = { readonly [K in OptionName]: ValueOf<(typeof OPTIONS)[K]> };
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[];
+
+export function optionOf(name: OptionName): Option {
+  return OPTIONS[name];
+}
+
+export function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(OPTIONS, name);
+}
+
+/** `public-key` → `MODEL_GATE_PUBLIC_KEY`. */
+export function envName(name: string): string {
+  return `MODEL_GATE_${name.replaceAll('-', '_').toUpperCase()}`;
+}
+
+function list<G extends Option['group']>(group: G, help: string, commands: readonly Command[]) {
+  return { group, kind: 'list', help, commands } as const;
+}
+
+function text<G extends Option['group']>(group: G, help: string, commands: readonly Command[], fallback?: string) {
+  return { group, kind: 'text', help, commands, ...(fallback !== undefined && { default: fallback }) } as const;
+}
+
+function flag<G extends Option['group']>(group: G, help: string, fallback: boolean, commands: readonly Command[]) {
+  return { group, kind: 'flag', help, commands, default: fallback } as const;
+}
+
+function relaxing<G extends Option['group']>(group: G, help: string, commands: readonly Command[]) {
+  return { ...flag(group, help, false, commands), relaxes: true } as const;
+}
+
+function choice<G extends Option['group']>(group: G, help: string, fallback: string, choices: readonly string[], commands: readonly Command[]) {
+  return { group, kind: 'choice', help, commands, default: fallback, choices } as const;
+}
+
+function integer<G extends Option['group']>(group: G, help: string, fallback: number, commands: readonly Command[]) {
+  return { group, kind: 'integer', help, commands, default: fallback } as const;
+}
+
+function size<G extends Option['group']>(group: G, help: string, fallback: string, commands: readonly Command[]) {
+  return { group, kind: 'size', help, commands, default: fallback } as const;
+}
+
+function duration<G extends Option['group']>(group: G, help: string, fallback: string | undefined, commands: readonly Command[]) {
+  return { group, kind: 'duration', help, commands, ...(fallback !== undefined && { default: fallback }) } as const;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { HexDigest, NonEmpty } from '../base/brands.ts';
+import type { ModelPath } from '../oms/path.ts';
+import type { SourceSettings } from '../source/source.ts';
+import type { TrustPlan } from './trust.ts';
+import type { SourceSpec } from './uri.ts';
+
+/** A URI as given (may hold secrets in its query: never print it) and taken apart. */
+export type Address = { readonly uri: string; readonly spec: SourceSpec };
+
+/** What both commands decide before any work. Times in ms, sizes in bytes. */
+export type GatePlan = {
+  readonly trust: TrustPlan;
+  /** Absent: looked for beside the model. */
+  readonly bundle?: Address;
+  readonly source: SourceSettings;
+  /** Canonical names below the model root; the caller's, not the signer's. */
+  readonly ignorePaths: readonly ModelPath[];
+  readonly ignoreGitPaths: boolean;
+  readonly unsignedFiles: 'refuse' | 'ignore';
+  /** `recorded`: as the signer recorded it (OMS §6.1.1); `allow`: also where he did not. */
+  readonly symlinks: 'recorded' | 'allow';
+  /** Root digests of which the model must have one; empty: any. */
+  readonly expectDigests: readonly HexDigest[];
+  /** Globs over manifest names; empty include: all. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly limits: { readonly bundleBytes: number; readonly entries: number; readonly fileBytes: number };
+  readonly timeoutMs?: number;
+  readonly connections: number;
+  /** Names of the settings that make the check weaker than the default; they stand in every report. */
+  readonly relaxations: readonly string[];
+};
+
+export type PullPlan = GatePlan & {
+  readonly command: 'pull';
+  readonly models: NonEmpty<{ readonly source: Address; readonly destination: string }>;
+  readonly replace: boolean;
+  readonly prune: boolean;
+  readonly keepBundle: boolean;
+};
+
+export type VerifyPlan = GatePlan & { readonly command: 'verify'; readonly model: Address & { readonly spec: Extract<SourceSpec, { kind: 'file' }> } };
+
+export type Plan = PullPlan | VerifyPlan;

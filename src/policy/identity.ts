@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AppError } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+import type { SigstoreIdentity, TrustPlan } from '../plan/trust.ts';
+import type { Signer } from '../trust/trust.ts';
+
+/**
+ * Whether a genuine signature is by a signer the caller named. Identities are compared exactly; patterns only where the
+ * caller asked for one, and then against the whole identity. @throws SIGNER_UNTRUSTED, with the actual and the expected signer
+ */
+export function checkIdentity(trust: TrustPlan, signer: Signer): void {
+  switch (trust.kind) {
+    case 'key':
+      return;
+    case 'certificate':
+      if (signer.kind === 'certificate') checkCertificate(trust.identities, signer);
+      return;
+    case 'sigstore':
+      if (signer.kind === 'sigstore') checkSigstore(trust.signers, signer);
+      return;
+  }
+}
+
+function checkCertificate(expected: readonly string[], signer: Extract<Signer, { kind: 'certificate' }>): void {
+  const actual = [signer.subject, ...signer.names];
+  if (expected.length === 0 || actual.some((name) => expected.includes(name))) return;
+  throw untrusted(`signed by ${actual.map(quote).join(' or ')}`, expected.map(quote).join(' or '));
+}
+
+/** The words are those of the reference implementation, which users' runbooks look for. */
+function checkSigstore(expected: readonly SigstoreIdentity[], signer: Extract<Signer, { kind: 'sigstore' }>): void {
+  if (expected.some((one) => one.issuer === signer.issuer && matches(one.identity, signer.identity))) return;
+  const wanted = expected
+    .map(({ identity, issuer }) => `${identity.kind === 'exact' ? quote(identity.text) : `/${identity.source}/`} of issuer ${quote(issuer)}`)
+    .join(' or ');
+  const identityKnown = expected.some((one) => matches(one.identity, signer.identity));
+  const what = identityKnown ? "Certificate's OIDC issuer does not match" : "Certificate's SANs do not match";
+  throw untrusted(`${what}; actual SANs: {${quote(signer.identity)}} of issuer ${quote(signer.issuer)}`, wanted);
+}
+
+function matches(identity: SigstoreIdentity['identity'], actual: string): boolean {
+  return identity.kind === 'exact' ? identity.text === actual : new RegExp(`^(?:${identity.source})$`, 'u').test(actual);
+}
+
+function untrusted(found: string, expected: string): AppError {
+  return new AppError('SIGNER_UNTRUSTED', `${found}; expected ${expected}`, { context: { expected, found } });
+}
+
+function quote(text: string): string {
+  return `'${printable(text, 300)}'`;
+}

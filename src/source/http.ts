@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AppError } from '../base/errors.ts';
+import { redactUri } from '../base/redact.ts';
+import type { SourceSpec } from '../plan/uri.ts';
+import { globalCaBundle, readCaBundle, readCaBundleIfThere } from './caBundle.ts';
+import { proxyFromEnvironment } from './environment.ts';
+import { cannotLocate, nameComponents } from './objectName.ts';
+import { readBearerToken, requestHeaders } from './secrets.ts';
+import type { Environment, HttpSettings, Locator, ObjectRef, Source, SourceSettings } from './source.ts';
+
+type HttpSpec = Extract<SourceSpec, { kind: 'http' }>;
+
+/**
+ * A web server, or one presigned URL. The query string of the base (a SAS token) goes along with every name below it.
+ * @throws CONFIG_INVALID, PLAN_CONTRADICTION
+ */
+export async function openHttp(spec: HttpSpec, settings: SourceSettings, env: Environment): Promise<Source> {
+  const headers = requestHeaders(spec.url, settings.http.headers, env);
+  const { bearerTokenFile } = settings.http;
+  if (bearerTokenFile !== undefined && Object.keys(settings.http.headers).some((name) => name.toLowerCase() === 'authorization')) {
+    throw new AppError('PLAN_CONTRADICTION', 'both an authorization header and a bearer token file are given');
+  }
+  return {
+    kind: 'http',
+    displayUri: redactUri(spec.url.href),
+    basename: basenameOf(spec.url),
+    shape: spec.presigned ? 'object' : spec.directory ? 'directory' : 'unknown',
+    http: await httpSettings(settings, env),
+    async locate(ref: ObjectRef, signal: AbortSignal): Promise<Locator> {
+      signal.throwIfAborted();
+      const url = urlOf(spec, ref);
+      if (bearerTokenFile === undefined) return { kind: 'http', url, headers };
+      return { kind: 'http', url, headers: { ...headers, authorization: `Bearer ${await readBearerToken(bearerTokenFile)}` } };
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+function urlOf(spec: HttpSpec, ref: ObjectRef): string {
+  const displayUri = redactUri(spec.url.href);
+  if (spec.presigned && ref.kind !== 'self') throw cannotLocate(ref, displayUri, 'is a presigned URL, good for one object only');
+  const base = spec.url.pathname.replace(/\/+$/, '');
+  switch (ref.kind) {
+    case 'self':
+      return spec.url.href;
+    case 'beside':
+      if (base === '') throw cannotLocate(ref, displayUri, 'has no name of its own');
+      return withPath(spec.url, base + encodeURIComponent(ref.suffix));
+    case 'inside':
+      return withPath(spec.url, `${base}/${nameComponents(ref.path).map(encodeURIComponent).join('/')}`);
+  }
+}
+
+/** The query string stays: it may hold the token that opens the whole directory. */
+function withPath(base: URL, pathname: string): string {
+  const url = new URL(base);
+  url.pathname = pathname;
+  return url.href;
+}
+
+/** For people and for the file name of a single-file model, so decoded only where that gives a plain name. */
+function basenameOf(url: URL): string {
+  const last = url.pathname.split('/').findLast((component) => component !== '');
+  if (last === undefined) return url.hostname;
+  try {
+    const name = decodeURIComponent(last);
+    return /[/\0]/.test(name) || name === '.' || name === '..' ? last : name;
+  } catch {
+    return last;
+  }
+}
+
+async function httpSettings(settings: SourceSettings, env: Environment): Promise<HttpSettings> {
+  const { connectTimeoutMs, stallTimeoutMs, caBundle, verifyTls } = settings.http;
+  const shared = globalCaBundle(env);
+  // KServe mounts the cluster-wide bundle everywhere and only warns when it is not there; a bundle of one's own has to exist.
+  const caPem =
+    caBundle !== undefined
+      ? await readCaBundle(caBundle, '--ca-bundle')
+      : shared === undefined
+        ? undefined
+        : await readCaBundleIfThere(shared, 'CA_BUNDLE_CONFIGMAP_NAME');
+  const proxy = proxyFromEnvironment(env);
+  return { connectTimeoutMs, stallTimeoutMs, verifyTls, ...(caPem !== undefined && { caPem }), ...(proxy !== undefined && { proxy }) };
+}

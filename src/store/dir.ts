@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, link, lstat, mkdir, open, readdir, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { AppError, systemErrorCode } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
+
+/** A directory entry's name as the kernel has it: bytes that need not be UTF-8. */
+export type Name = string | Buffer;
+
+/**
+ * An open directory, held by descriptor. Node has no openat(2); on Linux `/proc/self/fd/N/name` is the same thing:
+ * the kernel starts at the open directory, so nobody who renames or links directories meanwhile can lead a path elsewhere.
+ * `name` is always one component; links are refused unless a method says otherwise.
+ */
+export class Dir implements AsyncDisposable {
+  readonly #handle: FileHandle;
+  /** For messages only; never used to reach anything. */
+  readonly display: string;
+
+  private constructor(handle: FileHandle, display: string) {
+    this.#handle = handle;
+    this.display = display;
+  }
+
+  /** Opens a directory the caller named. Its parents may be links (they are the caller's), the directory itself may not. */
+  static async open(path: string): Promise<Dir> {
+    return new Dir(await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
+  }
+
+  async openDir(name: Name): Promise<Dir> {
+    return new Dir(await open(this.child(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW), this.displayOf(name));
+  }
+
+  /** Follows a link in the last component: only where the signer and the caller allow links. */
+  async openLinkedDir(name: Name): Promise<Dir> {
+    return new Dir(await open(this.child(name), O_RDONLY | O_DIRECTORY), this.displayOf(name));
+  }
+
+  /** Opens the directory, making it first when it is not there. */
+  async ensureDir(name: Name, mode: number): Promise<Dir> {
+    try {
+      return await this.openDir(name);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+    }
+    await this.makeDir(name, mode);
+    return this.openDir(name);
+  }
+
+  /** Makes a directory with exactly `mode`, whatever the umask. No error when somebody else just made it. */
+  async makeDir(name: Name, mode: number): Promise<void> {
+    try {
+      await mkdir(this.child(name), { mode: mode & 0o777 });
+    } catch (error) {
+      if (systemErrorCode(error) === 'EEXIST') return;
+      throw error;
+    }
+    await using made = await this.openDir(name);
+    await made.#handle.chmod(mode);
+  }
+
+  /** Makes a private directory; false when something of that name is there. */
+  async makeDirExclusive(name: Name): Promise<boolean> {
+    try {
+      await mkdir(this.child(name), { mode: 0o700 });
+      return true;
+    } catch (error) {
+      if (systemErrorCode(error) === 'EEXIST') return false;
+      throw error;
+    }
+  }
+
+  /** Opens the directory that holds `path`'s last component; `mode` makes missing directories on the way. */
+  async parentOf(path: string, mode?: number): Promise<{ readonly dir: Dir; readonly name: string }> {
+    const components = path.split('/');
+    const name = components.pop() ?? '';
+    let dir = await this.reopen();
+    for (const component of components) {
+      await using previous = dir;
+      dir = mode === undefined ? await previous.openDir(component) : await previous.ensureDir(component, mode);
+    }
+    return { dir, name };
+  }
+
+  /** A new file for writing (and reading back); fails if anything of that name is there. */
+  createFile(name: Name, mode: number): Promise<FileHandle> {
+    return open(this.child(name), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  }
+
+  /** A regular file for reading; O_NONBLOCK because opening a FIFO would wait for ever. @throws FILE_TYPE */
+  async openFile(name: Name, links: 'refuse' | 'follow' = 'refuse'): Promise<FileHandle> {
+    let handle: FileHandle;
+    try {
+      handle = await open(this.child(name), O_RDONLY | O_NONBLOCK | (links === 'refuse' ? O_NOFOLLOW : 0));
+    } catch (error) {
+      if (links === 'refuse' && systemErrorCode(error) === 'ELOOP') throw notRegular(this.displayOf(name));
+      throw error;
+    }
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
+    throw notRegular(this.displayOf(name));
+  }
+
+  /** A regular file reached through links wherever they lead: only where the signer or the caller allows them. @throws FILE_TYPE */
+  async openFileThroughLinks(path: string): Promise<FileHandle> {
+    const handle = await open(`${this.path()}/${path}`, O_RDONLY | O_NONBLOCK);
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
+    throw notRegular(this.displayOf(path));
+  }
+
+  /** The relative name of a file given by path, when it lies below this directory; links in its parents are resolved, it itself is not. */
+  async locateInside(path: string): Promise<readonly string[]> {
+    const [root, parent] = await Promise.all([realpath(this.path()), realpath(dirname(resolve(path)))]);
+    const name = relative(root, join(parent, basename(path)));
+    return name === '' || name === '..' || name.startsWith('../') ? [] : [name];
+  }
+
+  lstat(name: Name): Promise<Stats> {
+    return lstat(this.child(name));
+  }
+
+  stat(): Promise<Stats> {
+    return this.#handle.stat();
+  }
+
+  list(): Promise<Buffer[]> {
+    return readdir(this.path(), { encoding: 'buffer' });
+  }
+
+  /** Moves an entry of this directory; within one file system, atomically. */
+  async moveTo(name: Name, target: Dir, targetName: Name): Promise<void> {
+    await rename(this.child(name), target.child(targetName));
+  }
+
+  /** A second name for a file; fails where the file system or the kernel's hard link protection says no. */
+  async linkTo(name: Name, target: Dir, targetName: Name): Promise<void> {
+    await link(this.child(name), target.child(targetName));
+  }
+
+  freeBytes(): Promise<number> {
+    return statfs(this.path()).then((stats) => stats.bavail * stats.bsize);
+  }
+
+  async removeFile(name: Name): Promise<void> {
+    await unlink(this.child(name));
+  }
+
+  /** Removes an entry and everything below it; links are removed, never followed. */
+  async removeTree(name: Name): Promise<void> {
+    const stats = await lstat(this.child(name)).catch(ignoreMissing);
+    if (stats === undefined) return;
+    if (!stats.isDirectory()) return void (await unlink(this.child(name)).catch(ignoreMissing));
+    {
+      await using dir = await this.openDir(name);
+      for (const entry of await dir.list()) await dir.removeTree(entry);
+    }
+    await rmdir(this.child(name)).catch(ignoreMissing);
+  }
+
+  /** Makes the directory's entries durable. File systems that cannot (EINVAL) need not. */
+  async sync(): Promise<void> {
+    await this.#handle.sync().catch((error: unknown) => {
+      if (systemErrorCode(error) !== 'EINVAL') throw error;
+    });
+  }
+
+  async chmod(mode: number): Promise<void> {
+    await this.#handle.chmod(mode);
+  }
+
+  /** A path through the descriptor, good while this directory is open. Elsewhere than on Linux (development only) the plain path. */
+  child(name: Name): Buffer {
+    return Buffer.concat([Buffer.from(`${this.path()}/`), Buffer.from(name)]);
+  }
+
+  path(): string {
+    return process.platform === 'linux' ? `/proc/self/fd/${this.#handle.fd}` : this.display;
+  }
+
+  displayOf(name: Name): string {
+    return `${this.display}/${printable(name.toString())}`;
+  }
+
+  async reopen(): Promise<Dir> {
+    return new Dir(await open(`${this.path()}/.`, O_RDONLY | O_DIRECTORY), this.display);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+export function ignoreMissing(error: unknown): undefined {
+  if (systemErrorCode(error) !== 'ENOENT') throw error;
+  return undefined;
+}
+
+function notRegular(display: string): AppError {
+  return new AppError('FILE_TYPE', `${display} is not a regular file`, { context: { path: display } });
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Brand } from '../base/brands.ts';
+import { AppError, fromSystemError, systemErrorCode } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+import type { Manifest, ManifestFile } from '../oms/manifest.ts';
+import { type Destination, openExisting } from './destination.ts';
+import { type Dir, ignoreMissing } from './dir.ts';
+import { type Modes, OLD, type Staging, TREE } from './staging.ts';
+
+/**
+ * Every wanted file has been hashed and matched: `staged` in our staging tree, `kept` where it stands in the destination.
+ * Minted by completeTree only; publish takes nothing else.
+ */
+export type CompleteTree = Brand<
+  { readonly manifest: Manifest; readonly staged: readonly ManifestFile[]; readonly kept: readonly ManifestFile[] },
+  'CompleteTree'
+>;
+
+/** @throws INTERNAL when a wanted file was not verified: publishing less than everything is a defect of ours */
+export function completeTree(
+  manifest: Manifest,
+  wanted: readonly ManifestFile[],
+  verified: { staged: readonly ManifestFile[]; kept: readonly ManifestFile[] },
+): CompleteTree {
+  const done = new Set([...verified.staged, ...verified.kept].map((file) => file.path));
+  const missing = wanted.find((file) => !done.has(file.path));
+  if (missing !== undefined) throw new AppError('INTERNAL', `'${printable(missing.path)}' was not verified`);
+  return { manifest, ...verified } as CompleteTree;
+}
+
+export type PublishOptions = {
+  /** Names in the destination to be removed: refused unless the caller asked to prune. */
+  readonly prune: readonly string[];
+  /** `swap`: every wanted file is staged, and the whole tree takes the old one's place. `fill`: staged files join kept ones. */
+  readonly way: 'swap' | 'fill';
+};
+
+/**
+ * Puts a complete tree in place. A destination that can be renamed changes in one step; on a mount point verified files are
+ * renamed one by one, so that a crash leaves verified files only. @throws PUBLISH_FAILED, DESTINATION_DIFFERS, NO_SPACE
+ */
+export async function publish(tree: CompleteTree, destination: Destination, staging: Staging, options: PublishOptions): Promise<void> {
+  try {
+    await using existing = await openExisting(destination);
+    if (existing === undefined) await renameTree(destination, staging);
+    else if (destination.strategy === 'rename' && options.way === 'swap') await swapTrees(destination, staging);
+    else {
+      await moveEntries(tree, existing, staging);
+      await prune(existing, options.prune);
+    }
+  } catch (error) {
+    const errno = systemErrorCode(error);
+    if (errno === undefined || errno === 'ENOSPC' || errno === 'EDQUOT') throw fromSystemError(error, `publishing to ${printable(destination.path)}`);
+    throw new AppError('PUBLISH_FAILED', `the verified model could not be moved to ${printable(destination.path)}: ${errno}`, { cause: error });
+  }
+}
+
+/** Writes a small file (the bundle) beside the model, all at once. @throws PUBLISH_FAILED, NO_SPACE */
+export async function publishSmall(destination: Destination, name: string, bytes: Buffer, modes: Modes): Promise<void> {
+  try {
+    await using dir = await openExisting(destination);
+    if (dir === undefined) return;
+    const temporary = `${name}.tmp-${process.pid}`;
+    await dir.removeTree(temporary);
+    {
+      await using file = await dir.createFile(temporary, 0o600);
+      await file.writeFile(bytes);
+      await file.chmod(modes.file);
+      await file.sync();
+    }
+    await dir.moveTo(temporary, dir, name);
+    await dir.sync();
+  } catch (error) {
+    throw fromSystemError(error, `writing ${printable(name)} to ${printable(destination.path)}`);
+  }
+}
+
+async function renameTree(destination: Destination, staging: Staging): Promise<void> {
+  await syncTree(staging.tree);
+  try {
+    await staging.root.moveTo(TREE, destination.base, destination.name);
+  } catch (error) {
+    if (!['EEXIST', 'ENOTEMPTY'].includes(systemErrorCode(error) ?? '')) throw error;
+    // Another pod was faster. What it published is for the next start to verify.
+    throw new AppError('DESTINATION_DIFFERS', `${printable(destination.path)} appeared while the model was being downloaded`, {
+      hint: 'Start again: what stands there now will be verified.',
+      cause: error,
+    });
+  }
+  await destination.base.sync();
+}
+
+/** The new tree is whole in staging: the two trees change places. */
+async function swapTrees(destination: Destination, staging: Staging): Promise<void> {
+  await syncTree(staging.tree);
+  const { base, name } = destination;
+  await base.moveTo(name, staging.root, OLD);
+  try {
+    await staging.root.moveTo(TREE, base, name);
+  } catch (error) {
+    await staging.root.moveTo(OLD, base, name);
+    throw error;
+  }
+  await base.sync();
+  await staging.root.removeTree(OLD);
+}
+
+async function moveEntries(tree: CompleteTree, existing: Dir, staging: Staging): Promise<void> {
+  const touched = new Set<string>();
+  for (const { path } of tree.staged) {
+    const from = await staging.tree.parentOf(path);
+    await using fromDir = from.dir;
+    const to = await existing.parentOf(path, staging.modes.dir);
+    await using toDir = to.dir;
+    await fromDir.moveTo(from.name, toDir, to.name);
+    touched.add(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+  }
+  for (const path of touched) {
+    const parent = await existing.parentOf(`${path === '' ? '' : `${path}/`}x`);
+    await using dir = parent.dir;
+    await dir.sync();
+  }
+}
+
+async function prune(existing: Dir, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const parent = await existing.parentOf(name);
+    await using dir = parent.dir;
+    await dir.removeTree(parent.name).catch(ignoreMissing);
+  }
+}
+
+async function syncTree(dir: Dir): Promise<void> {
+  for (const entry of await dir.list()) {
+    if (!(await dir.lstat(entry)).isDirectory()) continue;
+    await using child = await dir.openDir(entry);
+    await syncTree(child);
+  }
+  await dir.sync();
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { AppError, systemErrorCode } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+import { isIgnored } from '../oms/manifest.ts';
+import { parseModelPath } from '../oms/path.ts';
+import { type Dir, ignoreMissing } from './dir.ts';
+
+/** A regular file found on disk. `via` tells whether its name, or a directory above it, is a link. */
+export type TreeFile = { readonly path: string; readonly sizeBytes: number; readonly via: 'name' | 'link' };
+
+/** What a directory holds: its regular files by name, and what must not be in a model. */
+export type Tree = {
+  readonly files: ReadonlyMap<string, TreeFile>;
+  /** Names that are no regular file, or not UTF-8, printable. */
+  readonly odd: readonly { readonly display: string; readonly problem: 'symlink' | 'special' | 'name' | 'dangling' }[];
+  /** Links that lead out of the tree, or round in it. */
+  readonly warnings: readonly string[];
+};
+
+export type WalkOptions = {
+  /** Left out with everything below, before links are looked at (OMS §6.1(3,4)). */
+  readonly ignored: readonly string[];
+  readonly symlinks: 'reject' | 'follow';
+  readonly maxEntries: number;
+};
+
+const MAX_DEPTH = 256;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Enumerates a model directory (OMS §6.1). Never leaves it unless links are allowed. @throws LIMIT_EXCEEDED, IO */
+export async function readTree(root: Dir, options: WalkOptions): Promise<Tree> {
+  const walk: Walk = { options, files: new Map(), odd: [], warnings: [], entries: 0 };
+  const { dev, ino } = await root.stat();
+  await walkDir(walk, root, '', 'name', [`${dev}:${ino}`]);
+  return walk;
+}
+
+type Walk = {
+  readonly options: WalkOptions;
+  readonly files: Map<string, TreeFile>;
+  readonly odd: { display: string; problem: 'symlink' | 'special' | 'name' | 'dangling' }[];
+  readonly warnings: string[];
+  entries: number;
+};
+
+async function walkDir(walk: Walk, dir: Dir, prefix: string, via: 'name' | 'link', ancestors: readonly string[]): Promise<void> {
+  if (ancestors.length > MAX_DEPTH) throw new AppError('LIMIT_EXCEEDED', `${dir.display} is nested deeper than ${MAX_DEPTH} directories`);
+  for (const bytes of await dir.list()) {
+    walk.entries++;
+    if (walk.entries > walk.options.maxEntries) throw new AppError('LIMIT_EXCEEDED', `the model directory holds more than ${walk.options.maxEntries} entries`);
+    const name = decode(bytes);
+    const path = `${prefix}${name ?? printable(bytes.toString('latin1'))}`;
+    // A name that is not UTF-8 cannot stand in any manifest (OMS §6.1.2(7)); decoding it loosely would hide it behind another.
+    if (name === undefined || 'problem' in parseModelPath(path)) walk.odd.push({ display: path, problem: 'name' });
+    else if (!isIgnored(path, walk.options.ignored)) await visit(walk, dir, name, path, via, ancestors);
+  }
+}
+
+async function visit(walk: Walk, dir: Dir, name: string, path: string, via: 'name' | 'link', ancestors: readonly string[]): Promise<void> {
+  const stats = await dir.lstat(name).catch(ignoreMissing);
+  if (stats === undefined) return;
+  if (stats.isFile()) walk.files.set(path, { path, sizeBytes: stats.size, via });
+  else if (stats.isDirectory()) {
+    await using child = await dir.openDir(name);
+    await walkDir(walk, child, `${path}/`, via, [...ancestors, identity(stats)]);
+  } else if (stats.isSymbolicLink()) await visitLink(walk, dir, name, path, ancestors);
+  else walk.odd.push({ display: printable(path), problem: 'special' });
+}
+
+/** OMS §6.1.1: with `follow`, a linked file stands under the link's own name; linked folders are searched, or unsigned files could hide there. */
+async function visitLink(walk: Walk, dir: Dir, name: string, path: string, ancestors: readonly string[]): Promise<void> {
+  if (walk.options.symlinks === 'reject') return void walk.odd.push({ display: printable(path), problem: 'symlink' });
+  const target = await stat(dir.child(name)).catch((error: unknown) => {
+    if (['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return undefined;
+    throw error;
+  });
+  if (target === undefined) walk.odd.push({ display: printable(path), problem: 'dangling' });
+  else if (target.isFile()) walk.files.set(path, { path, sizeBytes: target.size, via: 'link' });
+  else if (!target.isDirectory()) walk.odd.push({ display: printable(path), problem: 'special' });
+  else if (ancestors.includes(identity(target))) walk.warnings.push(`link ${printable(path)} leads back to a directory above it`);
+  else {
+    await using child = await dir.openLinkedDir(name);
+    await walkDir(walk, child, `${path}/`, 'link', [...ancestors, identity(target)]);
+  }
+}
+
+function identity(stats: Stats): string {
+  return `${stats.dev}:${stats.ino}`;
+}
+
+function decode(bytes: Buffer): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}

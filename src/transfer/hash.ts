@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
+import type { HexDigest } from '../base/brands.ts';
+import type { HashAlgorithm } from '../oms/manifest.ts';
+
+export type Hasher = { update(bytes: Uint8Array): void; digest(): HexDigest };
+
+/** Makes a fresh hasher. BLAKE3 needs a WebAssembly module to load, hence the promise; making more of them is then free of waiting. */
+export async function hasherFactory(algorithm: HashAlgorithm): Promise<() => Hasher> {
+  switch (algorithm) {
+    case 'sha256':
+      return () => opensslHasher('sha256');
+    case 'blake2b':
+      return () => opensslHasher('blake2b512');
+    case 'blake3': {
+      const { createBLAKE3 } = await import('hash-wasm');
+      const spare = [await createBLAKE3()];
+      // One WebAssembly instance is one state; parts of a file are hashed one after the other, so one instance is reused.
+      return () => {
+        const wasm = spare[0];
+        if (wasm === undefined) throw new Error('BLAKE3 is not loaded');
+        wasm.init();
+        return { update: (bytes) => void wasm.update(bytes), digest: () => wasm.digest('hex') as HexDigest };
+      };
+    }
+  }
+}
+
+function opensslHasher(name: string): Hasher {
+  const hash = createHash(name);
+  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('hex') as HexDigest };
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Dispatcher } from 'undici';
+import type { ByteRange } from '../base/brands.ts';
+import { AppError } from '../base/errors.ts';
+import { redactUri } from '../base/redact.ts';
+import type { HttpSettings, Locator } from '../source/source.ts';
+import { connectionError, lengthError, readFailure, statusError } from './httpErrors.ts';
+import { contentLength, contentRange, headerOf, objectFacts, unsatisfiedLength } from './httpHeaders.ts';
+import { createRoutes, type Route, type Routes } from './httpRoutes.ts';
+import { type Hop, isRedirect, MAX_REDIRECTS, nextHop, tooManyRedirects } from './redirect.ts';
+
+export type HttpLocator = Extract<Locator, { kind: 'http' }>;
+
+export type HttpRequest = {
+  readonly range?: ByteRange;
+  /** Strong ETag that the object must still have. */
+  readonly ifMatch?: string;
+  readonly signal: AbortSignal;
+};
+
+/** An object that is on its way: its body has to be read to the end or discarded. */
+export type HttpObject = {
+  /** 200: the whole object, even if a range from 0 was asked for; 206: the range. */
+  readonly status: 200 | 206;
+  /** Length of the whole object. */
+  readonly totalBytes: number | undefined;
+  /** Length of this body. */
+  readonly bodyBytes: number | undefined;
+  /** Strong ETags only. */
+  readonly etag?: string;
+  readonly versionId?: string;
+  readonly lastModified?: string;
+  /** Raw bytes as stored, to be iterated once; ends normally only after exactly `bodyBytes`, else throws as `open` does. */
+  readonly body: AsyncIterable<Buffer>;
+  /** Gives up the body; of no effect once it is read. */
+  discard(): Promise<void>;
+};
+
+export interface HttpTransport extends AsyncDisposable {
+  /**
+   * Sends one GET, following redirects within limits; retries are the caller's. An abort throws the signal's reason.
+   * @throws SOURCE_NOT_FOUND, SOURCE_DENIED, SOURCE_UNAVAILABLE, SOURCE_TIMEOUT, SOURCE_CHANGED, TLS_FAILED, CONFIG_INVALID (wrong region)
+   */
+  open(locator: HttpLocator, request: HttpRequest): Promise<HttpObject>;
+  /** Drops all connections, running requests included. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_CONNECTIONS = 64;
+
+/** `connections`: most connections to one origin at a time. @throws CONFIG_INVALID */
+export async function createHttpTransport(settings: HttpSettings, connections = DEFAULT_CONNECTIONS): Promise<HttpTransport> {
+  const routes = await createRoutes(settings, connections);
+  const close = (): Promise<void> => routes.close();
+  return {
+    open: (locator, request) => open({ routes, settings, request }, { url: new URL(locator.url), headers: locator.headers }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+type Exchange = { readonly routes: Routes; readonly settings: HttpSettings; readonly request: HttpRequest };
+
+async function open(exchange: Exchange, first: Hop): Promise<HttpObject> {
+  let hop = first;
+  for (let redirects = 0; ; redirects++) {
+    const route = exchange.routes.routeTo(hop.url);
+    const response = await send(exchange, hop, route);
+    const location = isRedirect(response.statusCode) ? headerOf(response.headers, 'location') : undefined;
+    if (location === undefined || isForeignRegion(hop.url, response)) return receive(exchange, hop.url, route, response);
+    await discard(response);
+    if (redirects === MAX_REDIRECTS) throw tooManyRedirects(hop);
+    hop = nextHop(hop, location);
+  }
+}
+
+async function send({ settings, request }: Exchange, hop: Hop, route: Route): Promise<Dispatcher.ResponseData> {
+  const { range, ifMatch, signal } = request;
+  signal.throwIfAborted();
+  try {
+    const response = await route.dispatcher.request({
+      origin: hop.url.origin,
+      path: hop.url.pathname + hop.url.search,
+      method: 'GET',
+      signal,
+      // Per request, because the connections that a proxy agent makes do not know the agent's own timeouts.
+      headersTimeout: settings.stallTimeoutMs,
+      bodyTimeout: settings.stallTimeoutMs,
+      headers: {
+        ...hop.headers,
+        // Signed are the bytes as stored; a compressed transfer would only have to be undone.
+        'accept-encoding': 'identity',
+        ...(range !== undefined && { range: `bytes=${range.start}-${range.end - 1}` }),
+        ...(ifMatch !== undefined && { 'if-match': ifMatch }),
+      },
+    });
+    // A body that fails before anybody reads it would otherwise end the process by an unhandled 'error' event.
+    response.body.on('error', () => {});
+    return response;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw connectionError(error, hop.url, settings, route.through);
+  }
+}
+
+/** A presigned URL holds for its host only: following S3 to the bucket's region would end in a refused signature that explains nothing. */
+function isForeignRegion(url: URL, response: Dispatcher.ResponseData): boolean {
+  return url.searchParams.has('X-Amz-Signature') && headerOf(response.headers, 'x-amz-bucket-region') !== undefined;
+}
+
+async function receive(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData): Promise<HttpObject> {
+  const { range, signal } = exchange.request;
+  switch (response.statusCode) {
+    case 200:
+    case 206: {
+      const problem = findProblem(exchange.request, url, response);
+      if (problem === undefined) return accept(exchange, url, route, response);
+      await discard(response);
+      throw problem;
+    }
+    default: {
+      const answer = await readFailure(response);
+      signal.throwIfAborted();
+      const total = unsatisfiedLength(response.headers);
+      // No range of an empty object can be satisfied: 416 is how a server says that it is empty.
+      if (answer.status === 416 && range?.start === 0 && (total === 0 || answer.emptyObject)) return emptyObject(response);
+      if (answer.status === 416) {
+        const found = total === undefined ? undefined : `${total} bytes`;
+        return fail('SOURCE_CHANGED', url, 'is shorter than the range asked for', { status: 416, ...(found !== undefined && { found }) });
+      }
+      throw statusError(answer, url, headerOf(response.headers, 'retry-after'));
+    }
+  }
+}
+
+/** What keeps a 200 or 206 from being what was asked for: its bytes would otherwise land in the wrong place. */
+function findProblem({ range, ifMatch }: HttpRequest, url: URL, { statusCode: status, headers }: Dispatcher.ResponseData): AppError | undefined {
+  const length = contentLength(headers);
+  const { etag } = objectFacts(headers);
+  if (Number.isNaN(length)) return problem('SOURCE_UNAVAILABLE', url, 'gives no sensible length', { status });
+  // Not all servers honour If-Match.
+  if (ifMatch !== undefined && etag !== ifMatch) {
+    return problem('SOURCE_CHANGED', url, 'changed while it was being downloaded', { status, expected: ifMatch, found: etag ?? 'no strong ETag' });
+  }
+  if (status === 200) {
+    if (range === undefined || range.start === 0) return undefined;
+    return problem('SOURCE_UNAVAILABLE', url, 'does not support ranges', { op: 'range', status });
+  }
+  const got = contentRange(headers);
+  const asked = range === undefined ? 'no range' : `bytes ${range.start}-${range.end - 1}`;
+  const fits =
+    range !== undefined &&
+    got !== undefined &&
+    got.range.start === range.start &&
+    // Shorter than asked for only where the object ends.
+    (got.range.end === range.end || (got.range.end < range.end && got.range.end === got.total)) &&
+    (length === undefined || length === got.range.end - got.range.start);
+  if (fits) return undefined;
+  return problem('SOURCE_UNAVAILABLE', url, `answers with another range than ${asked}`, {
+    status,
+    expected: asked,
+    found: headerOf(headers, 'content-range') ?? 'none',
+  });
+}
+
+function accept(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData): HttpObject {
+  const partial = response.statusCode === 206 ? contentRange(response.headers) : undefined;
+  const length = contentLength(response.headers);
+  const bodyBytes = partial === undefined ? length : partial.range.end - partial.range.start;
+  return {
+    status: partial === undefined ? 200 : 206,
+    totalBytes: partial === undefined ? length : partial.total,
+    bodyBytes,
+    ...objectFacts(response.headers),
+    body: readBody(exchange, url, route, response, bodyBytes),
+    discard: () => discard(response),
+  };
+}
+
+async function* readBody(
+  { settings, request }: Exchange,
+  url: URL,
+  route: Route,
+  response: Dispatcher.ResponseData,
+  bodyBytes: number | undefined,
+): AsyncGenerator<Buffer, void, undefined> {
+  let received = 0;
+  try {
+    const stream: AsyncIterable<Buffer> = response.body;
+    for await (const chunk of stream) {
+      received += chunk.length;
+      if (bodyBytes !== undefined && received > bodyBytes) throw lengthError(url, bodyBytes, received);
+      yield chunk;
+    }
+  } catch (error) {
+    request.signal.throwIfAborted();
+    throw connectionError(error, url, settings, route.through);
+  }
+  request.signal.throwIfAborted();
+  if (bodyBytes !== undefined && received < bodyBytes) throw lengthError(url, bodyBytes, received);
+}
+
+function emptyObject(response: Dispatcher.ResponseData): HttpObject {
+  return { status: 200, totalBytes: 0, bodyBytes: 0, ...objectFacts(response.headers), body: noBytes(), discard: async () => {} };
+}
+
+async function* noBytes(): AsyncGenerator<Buffer, void, undefined> {}
+
+/** Reads on where little is left, so that the connection can be used again; else drops it. */
+async function discard(response: Dispatcher.ResponseData): Promise<void> {
+  if (!response.body.destroyed) await response.body.dump({ limit: 64 * 1024 });
+}
+
+function fail(code: 'SOURCE_CHANGED', url: URL, what: string, context: AppError['context']): never {
+  throw problem(code, url, what, context);
+}
+
+function problem(code: 'SOURCE_CHANGED' | 'SOURCE_UNAVAILABLE', url: URL, what: string, context: AppError['context']): AppError {
+  const uri = redactUri(url.href);
+  return new AppError(code, `${uri} ${what}`, { context: { uri, retry: 'no', ...context } });
+}

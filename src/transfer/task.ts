@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type BigIntStats, fstat as fstatCallback, read as readCallback } from 'node:fs';
+import { promisify } from 'node:util';
+import { AppError, fromSystemError } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+import type { ManifestFile } from '../oms/manifest.ts';
+import type { Locator } from '../source/source.ts';
+import { type Checker, createChecker } from './checker.ts';
+import type { HttpTransport } from './http.ts';
+import { type ObjectFacts, readObject, type Window } from './ranged.ts';
+import { createWriter } from './writer.ts';
+
+const read = promisify(readCallback);
+const fstat = promisify(fstatCallback) as (fd: number, options: { bigint: true }) => Promise<BigIntStats>;
+
+const READ_BYTES = 1024 * 1024;
+
+/**
+ * One file to be checked, on the main thread or in a worker: plain data. Descriptors belong to the engine, which opened
+ * them under the directory discipline of store/dir.ts; a task never sees a path. Without `outputFd` it only hashes.
+ */
+export type Task = {
+  readonly id: number;
+  readonly file: ManifestFile;
+  readonly input: { readonly kind: 'fd'; readonly fd: number } | { readonly kind: 'http'; readonly locator: Extract<Locator, { kind: 'http' }> };
+  readonly outputFd?: number;
+  readonly maxFileBytes: number;
+  /** An object longer than this is given back to be run elsewhere. */
+  readonly handOffBytes?: number;
+};
+
+export type Outcome =
+  | { readonly kind: 'ok'; readonly sizeBytes: number; readonly facts: ObjectFacts }
+  | { readonly kind: 'handOff'; readonly sizeBytes: number };
+
+export type TaskDeps = {
+  readonly http: HttpTransport | undefined;
+  readonly window: Window;
+  readonly signal: AbortSignal;
+  /** A fresh address, when the old one expired or failed. */
+  relocate(): Promise<Extract<Locator, { kind: 'http' }>>;
+  /** Called once when the length is known, before the first byte is written. @throws NO_SPACE, LIMIT_EXCEEDED */
+  admit(sizeBytes: number): Promise<void>;
+  /** Bytes that went through. */
+  progress(bytes: number): void;
+};
+
+/**
+ * Reads the input once, hashing while writing. Returns only when every signed byte has been seen and matched.
+ * @throws DIGEST_MISMATCH, SIZE_MISMATCH, LIMIT_EXCEEDED, NO_SPACE, IO, and the SOURCE_… codes
+ */
+export function runTask(task: Task, deps: TaskDeps): Promise<Outcome> {
+  switch (task.input.kind) {
+    case 'fd':
+      return fromDescriptor(task, task.input.fd, deps);
+    case 'http':
+      return fromHttp(task, task.input.locator, deps);
+  }
+}
+
+async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>, deps: TaskDeps): Promise<Outcome> {
+  if (deps.http === undefined) throw new AppError('INTERNAL', 'no HTTP transport for an HTTP task');
+  const object = await readObject(deps.http, locator, deps);
+  const { totalBytes } = object;
+  try {
+    if (totalBytes !== undefined && task.handOffBytes !== undefined && totalBytes > task.handOffBytes) return { kind: 'handOff', sizeBytes: totalBytes };
+    if (totalBytes !== undefined) await admit(task, totalBytes, deps);
+    const sink = await createSink(task);
+    let sizeBytes = 0;
+    for await (const chunk of object.body) {
+      sizeBytes += chunk.length;
+      // The length may have been a lie, or absent.
+      if (sizeBytes > task.maxFileBytes) throw tooLarge(task.file, sizeBytes, task.maxFileBytes);
+      await sink.take(chunk);
+      deps.progress(chunk.length);
+    }
+    await sink.finish();
+    return { kind: 'ok', sizeBytes, facts: object.facts };
+  } finally {
+    await object.close();
+  }
+}
+
+async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<Outcome> {
+  const before = await fstat(fd, { bigint: true });
+  await admit(task, Number(before.size), deps);
+  const sink = await createSink(task);
+  let position = 0;
+  let buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  let pending = read(fd, buffer, 0, READ_BYTES, 0);
+  // Two buffers: one is read into while the other is hashed. With a writer, which keeps buffers, each read gets a new one.
+  let spare = Buffer.allocUnsafeSlow(READ_BYTES);
+  for (;;) {
+    const { bytesRead } = await pending.catch((error: unknown) => Promise.reject(fromSystemError(error, `reading ${printable(task.file.path)}`)));
+    if (bytesRead === 0) break;
+    deps.signal.throwIfAborted();
+    const chunk = buffer.subarray(0, bytesRead);
+    position += bytesRead;
+    if (position > task.maxFileBytes) throw tooLarge(task.file, position, task.maxFileBytes);
+    const next = task.outputFd === undefined ? spare : Buffer.allocUnsafeSlow(READ_BYTES);
+    spare = buffer;
+    buffer = next;
+    pending = read(fd, buffer, 0, READ_BYTES, position);
+    // A failure below must not leave this read behind as an unhandled rejection.
+    pending.catch(() => {});
+    await sink.take(chunk);
+    deps.progress(bytesRead);
+  }
+  await sink.finish();
+  await unchanged(task.file, fd, before);
+  return { kind: 'ok', sizeBytes: position, facts: {} };
+}
+
+/** Hashes first, then writes from the same buffer: what lands is what was hashed. */
+async function createSink(task: Task): Promise<{ take(chunk: Buffer): Promise<void> | undefined; finish(): Promise<void> }> {
+  const checker: Checker = await createChecker(task.file);
+  const writer = task.outputFd === undefined ? undefined : createWriter(task.outputFd);
+  return {
+    take(chunk) {
+      checker.update(chunk);
+      return writer?.append(chunk)?.catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
+    },
+    async finish() {
+      checker.finish();
+      await writer?.finish().catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
+    },
+  };
+}
+
+async function admit(task: Task, sizeBytes: number, deps: TaskDeps): Promise<void> {
+  if (sizeBytes > task.maxFileBytes) throw tooLarge(task.file, sizeBytes, task.maxFileBytes);
+  const expected = task.file.sizeBytes;
+  if (expected !== undefined && expected !== sizeBytes) {
+    const name = printable(task.file.path);
+    throw new AppError('SIZE_MISMATCH', `Wrong length of '${name}': expected ${expected} bytes, found ${sizeBytes}`, {
+      context: { path: name, expected: `${expected}`, found: `${sizeBytes}` },
+    });
+  }
+  await deps.admit(sizeBytes);
+}
+
+/** A file that somebody writes to while it is being checked has no one content. */
+async function unchanged(file: ManifestFile, fd: number, before: BigIntStats): Promise<void> {
+  const after = await fstat(fd, { bigint: true });
+  if (after.size === before.size && after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return;
+  throw new AppError('SOURCE_CHANGED', `'${printable(file.path)}' was changed while it was being read`, {
+    context: { path: printable(file.path), retry: 'no' },
+  });
+}
+
+function tooLarge(file: ManifestFile, found: number, max: number): AppError {
+  const name = printable(file.path);
+  return new AppError('LIMIT_EXCEEDED', `'${name}' has at least ${found} bytes, more than --max-file-size ${max}`, {
+    context: { path: name, expected: `${max}`, found: `${found}` },
+  });
+}

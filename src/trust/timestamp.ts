@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { SignedData } from 'pkijs';
+import { printable } from '../base/redact.ts';
+import { validatePath } from './path.ts';
+import { type Certificate, extendedKeyUsage, hasKeyUsage, OID, readCertificate, subjectOf } from './x509.ts';
+
+/** What a timestamp proves: the signature existed at that time; or nothing, and why. */
+export type TimestampVerdict =
+  | { readonly kind: 'proven'; readonly at: Date; readonly authority: string }
+  | { readonly kind: 'unproven'; readonly problem: string };
+
+/** Real responses are below 8 KiB. */
+const MAX_TIMESTAMP_BYTES = 64 * 1024;
+const MAX_EMBEDDED_CERTIFICATES = 16;
+/** How far ahead of our clock an honest authority's may be. */
+export const CLOCK_SKEW_MS = 5 * 60 * 1000;
+
+const OID_SIGNED_DATA = '1.2.840.113549.1.7.2';
+const OID_TST_INFO = '1.2.840.113549.1.9.16.1.4';
+const OID_CONTENT_TYPE = '1.2.840.113549.1.9.3';
+/** SHA-256, SHA-384, SHA-512 */
+const DIGESTS = new Set(['2.16.840.1.101.3.4.2.1', '2.16.840.1.101.3.4.2.2', '2.16.840.1.101.3.4.2.3']);
+/** PKIStatus granted and grantedWithMods; everything else carries no token (RFC 3161 §2.4.2). */
+const GRANTED = new Set([0, 1]);
+
+/**
+ * Checks an RFC 3161 response over `signature` with the certificates of authorities the caller trusts. Certificates inside
+ * the response only complete the path. Never throws: a timestamp that proves nothing is no reason of its own to refuse.
+ */
+export async function verifyTimestamp(response: Buffer, signature: Buffer, authorities: readonly Certificate[], now: Date): Promise<TimestampVerdict> {
+  if (response.length > MAX_TIMESTAMP_BYTES) return unproven(`is larger than ${MAX_TIMESTAMP_BYTES} bytes`);
+  try {
+    return await verify(response, signature, authorities, now);
+  } catch {
+    // pkijs throws whatever its parsers and checks run into; all of it means that nothing is proven.
+    return unproven('cannot be read or does not verify');
+  }
+}
+
+async function verify(response: Buffer, signature: Buffer, authorities: readonly Certificate[], now: Date): Promise<TimestampVerdict> {
+  const pkijs = await import('pkijs');
+  const { status, timeStampToken } = pkijs.TimeStampResp.fromBER(response);
+  if (!GRANTED.has(status.status) || timeStampToken === undefined) return unproven('was not granted by its authority');
+  if (timeStampToken.contentType !== OID_SIGNED_DATA) return unproven('holds no signed data');
+  const signed = new pkijs.SignedData({ schema: timeStampToken.content });
+  const at = readTime(signed, pkijs.TSTInfo);
+  if (typeof at === 'string') return unproven(at);
+  if (at.getTime() > now.getTime() + CLOCK_SKEW_MS) return unproven(`is from the future (${at.toISOString()})`);
+
+  const embedded = await readEmbedded(signed);
+  for (const signer of signersOf(signed, [...authorities, ...embedded])) {
+    const path = await validatePath({ leaf: signer, anchors: authorities, helpers: embedded, purpose: OID.timeStamping, at });
+    if (path.kind !== 'valid' || !isTimestampingCertificate(signer)) continue;
+    // Otherwise pkijs would take the first certificate of that name and serial number, whoever put it there.
+    signed.certificates = [signer.asn1];
+    if (await signed.verify({ signer: 0, data: arrayBuffer(signature) })) return { kind: 'proven', at, authority: subjectOf(signer) };
+    return unproven(`is not over this signature, or its own signature is wrong (${printable(subjectOf(signer), 200)})`);
+  }
+  return unproven('is from no given timestamp authority');
+}
+
+/** The time in the token, after the checks pkijs leaves out; or a problem. */
+function readTime(signed: SignedData, TstInfo: typeof import('pkijs').TSTInfo): Date | string {
+  const { eContentType, eContent } = signed.encapContentInfo;
+  const [signer, ...others] = signed.signerInfos;
+  if (eContentType !== OID_TST_INFO || eContent === undefined) return 'holds no timestamp';
+  if (signer === undefined || others.length > 0) return 'does not have exactly one signer';
+  // RFC 5652 §5.3, §11.1: the signed content type keeps a signature over something else from passing as a timestamp.
+  const types = signer.signedAttrs?.attributes.filter((a) => a.type === OID_CONTENT_TYPE) ?? [];
+  if (types.length !== 1 || types[0]?.values.length !== 1 || types[0].values[0].valueBlock.toString() !== OID_TST_INFO) return 'does not sign its content type';
+  const info = TstInfo.fromBER(eContent.getValue());
+  if (!DIGESTS.has(signer.digestAlgorithm.algorithmId) || !DIGESTS.has(info.messageImprint.hashAlgorithm.algorithmId)) {
+    return 'uses a digest that is not accepted';
+  }
+  return Number.isNaN(info.genTime.getTime()) ? 'has no valid time' : info.genTime;
+}
+
+async function readEmbedded(signed: SignedData): Promise<readonly Certificate[]> {
+  const { Certificate: PkiCertificate } = await import('pkijs');
+  const found = (signed.certificates ?? []).slice(0, MAX_EMBEDDED_CERTIFICATES).filter((c) => c instanceof PkiCertificate);
+  const read = await Promise.all(found.map((c) => readCertificate(Buffer.from(c.toSchema().toBER()))));
+  return read.filter((c) => c !== undefined);
+}
+
+/** Certificates that the token's signer identifier means, each once. */
+function signersOf(signed: SignedData, candidates: readonly Certificate[]): readonly Certificate[] {
+  const sid: unknown = signed.signerInfos[0]?.sid;
+  const matching = candidates.filter(({ asn1 }) => isIssuerAndSerial(sid) && asn1.issuer.isEqual(sid.issuer) && asn1.serialNumber.isEqual(sid.serialNumber));
+  return [...new Map(matching.map((c) => [c.fingerprint, c])).values()];
+}
+
+function isIssuerAndSerial(sid: unknown): sid is import('pkijs').IssuerAndSerialNumber {
+  return typeof sid === 'object' && sid !== null && 'issuer' in sid && 'serialNumber' in sid;
+}
+
+/** RFC 3161 §2.3: the usage is critical and the only one. */
+function isTimestampingCertificate(certificate: Certificate): boolean {
+  const usage = extendedKeyUsage(certificate);
+  const only = usage?.purposes.length === 1 && usage.purposes[0] === OID.timeStamping;
+  return only && usage.critical && hasKeyUsage(certificate, 'digitalSignature') !== false;
+}
+
+function arrayBuffer(bytes: Buffer): ArrayBuffer {
+  return new Uint8Array(bytes).buffer;
+}
+
+function unproven(problem: string): TimestampVerdict {
+  return { kind: 'unproven', problem: `the timestamp ${problem}` };
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { must } from './process.ts';
+
+const K8S = new URL('../../../k8s', import.meta.url).pathname;
+
+export type Images = { readonly gate: string; readonly server: string };
+
+/** What a scenario changes in a shipped manifest, the way a user's own overlay would. */
+export type Overlay = {
+  readonly source: 's3' | 'http' | 'pvc';
+  /** PEM text for the ConfigMap, or no trust component at all. */
+  readonly trust: { readonly kind: 'key'; readonly pem: string } | { readonly kind: 'none' };
+  readonly args: readonly string[];
+  /** JSON patch operations on the pod. */
+  readonly patch?: readonly PatchOperation[];
+};
+
+export type PatchOperation = { readonly op: 'add' | 'replace' | 'remove'; readonly path: string; readonly value?: unknown };
+
+/** The pod's name and what podman cannot take from the manifest: see docs/image.md. */
+export type PodmanPod = { readonly name: string; readonly port: number; readonly terminationLog: string };
+
+/** Renders the shipped kustomization with the scenario's changes. The pod is called `<pod.name>-model-server`. */
+export async function render(folder: string, overlay: Overlay, images: Images, pod: PodmanPod): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const from = (path: string) => relative(folder, join(K8S, path));
+  const target = { kind: 'Pod', name: 'model-server' };
+  const patches = [{ op: 'replace', path: '/spec/initContainers/0/args', value: overlay.args }, ...(overlay.patch ?? []), ...podmanPatch(pod)];
+  const kustomization = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    ...(overlay.trust.kind === 'key'
+      ? { resources: [from(`overlays/${overlay.source}`)], configMapGenerator: [{ name: 'model-publisher', behavior: 'replace', files: ['publisher.pem'] }] }
+      : { resources: [from('base')], components: [from(`components/${overlay.source}`)] }),
+    images: [image('model-gate', images.gate), image('docker.io/library/busybox', images.server)],
+    namePrefix: `${pod.name}-`,
+    patches: [{ target, patch: JSON.stringify(patches) }],
+  };
+  if (overlay.trust.kind === 'key') await writeFile(join(folder, 'publisher.pem'), overlay.trust.pem);
+  await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization, null, 2));
+  return must('kustomize', ['build', folder]);
+}
+
+/**
+ * A pod as KServe's webhook makes it: bare `uri dest` pairs, configuration by environment only, no security context.
+ * Also called `<pod.name>-model-server`.
+ */
+export function kservePod(args: readonly string[], env: Readonly<Record<string, string>>, pem: string, images: Images, pod: PodmanPod): string {
+  const name = `${pod.name}-model-server`;
+  const trust = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `${pod.name}-trust` }, data: { key: pem } };
+  const variables = Object.entries({ HF_HUB_ENABLE_HF_TRANSFER: '1', HF_XET_HIGH_PERFORMANCE: '1', ...env }).map(([key, value]) => ({ name: key, value }));
+  const manifest = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, annotations: ANNOTATIONS },
+    spec: {
+      restartPolicy: 'Never',
+      hostNetwork: true,
+      initContainers: [
+        {
+          name: 'model-gate',
+          image: images.gate,
+          args,
+          env: [...variables, { name: 'MODEL_GATE_PUBLIC_KEY', valueFrom: { configMapKeyRef: { name: `${pod.name}-trust`, key: 'key' } } }],
+          resources: { requests: { cpu: '100m', memory: '100Mi' }, limits: { cpu: '1', memory: '1Gi' } },
+          terminationMessagePolicy: 'FallbackToLogsOnError',
+          volumeMounts: [{ name: 'kserve-provision-location', mountPath: '/mnt/models' }, TERMINATION_MOUNT],
+        },
+      ],
+      containers: [
+        {
+          name: 'server',
+          image: images.server,
+          command: ['/bin/busybox', 'httpd', '-f', '-p', `127.0.0.1:${pod.port}`, '-h', '/mnt/models'],
+          volumeMounts: [{ name: 'kserve-provision-location', mountPath: '/mnt/models', readOnly: true }],
+        },
+      ],
+      volumes: [{ name: 'kserve-provision-location', emptyDir: {} }, terminationVolume(pod)],
+    },
+  };
+  return [trust, manifest].map((document) => JSON.stringify(document)).join('\n---\n');
+}
+
+const ANNOTATIONS = { 'io.podman.annotations.init.container.type': 'always' };
+const TERMINATION_MOUNT = { name: 'termination-log', mountPath: '/dev/termination-log' };
+
+function terminationVolume(pod: PodmanPod): unknown {
+  return { name: 'termination-log', hostPath: { path: pod.terminationLog, type: 'File' } };
+}
+
+/** Podman has no kubelet: no termination log, no back-off, no probes; and the host's loopback is where the test's servers are. */
+function podmanPatch(pod: PodmanPod): readonly PatchOperation[] {
+  return [
+    { op: 'add', path: '/metadata/annotations', value: ANNOTATIONS },
+    { op: 'replace', path: '/spec/restartPolicy', value: 'Never' },
+    { op: 'add', path: '/spec/hostNetwork', value: true },
+    { op: 'remove', path: '/spec/containers/0/ports' },
+    { op: 'remove', path: '/spec/containers/0/readinessProbe' },
+    { op: 'replace', path: '/spec/containers/0/command/4', value: `127.0.0.1:${pod.port}` },
+    { op: 'add', path: '/spec/volumes/-', value: terminationVolume(pod) },
+    { op: 'add', path: '/spec/initContainers/0/volumeMounts/-', value: TERMINATION_MOUNT },
+  ];
+}
+
+function image(name: string, reference: string): { name: string; newName: string; newTag: string } {
+  const colon = reference.lastIndexOf(':');
+  return { name, newName: reference.slice(0, colon), newTag: reference.slice(colon + 1) };
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { appendFile, cp, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { must } from './process.ts';
+
+/** What the models look like: names with the bytes to expect, each model a folder of `shelf`. */
+export type Models = { readonly shelf: string; readonly files: ReadonlyMap<string, Buffer>; readonly publicKey: string; readonly otherPublicKey: string };
+
+export const MODELS = ['good', 'tampered', 'broken-bundle', 'incomplete', 'unsigned'] as const;
+export type ModelName = (typeof MODELS)[number];
+
+/** Makes a small model, has the reference implementation sign it, and puts damaged copies beside it. `shelf` is also the S3 bucket and the web root. */
+export async function makeModels(folder: string): Promise<Models> {
+  const shelf = join(folder, 'shelf', 'models');
+  const files = sampleFiles();
+  const good = join(shelf, 'good');
+  for (const [name, bytes] of files) {
+    await mkdir(dirname(join(good, name)), { recursive: true });
+    await writeFile(join(good, name), bytes);
+  }
+  const publisher = keyPair();
+  await writeFile(join(folder, 'private.pem'), publisher.privateKey);
+  await must('model_signing', ['sign', 'key', good, '--signature', join(good, 'model.sig'), '--private_key', join(folder, 'private.pem')]);
+
+  for (const name of MODELS) if (name !== 'good') await cp(good, join(shelf, name), { recursive: true });
+  await flipByte(join(shelf, 'tampered', 'weights', 'model.safetensors'), 700_001);
+  await appendFile(join(shelf, 'broken-bundle', 'model.sig'), '}');
+  await rm(join(shelf, 'incomplete', 'config.json'));
+  await rm(join(shelf, 'unsigned', 'model.sig'));
+  return { shelf, files, publicKey: publisher.publicKey, otherPublicKey: keyPair().publicKey };
+}
+
+function sampleFiles(): ReadonlyMap<string, Buffer> {
+  return new Map([
+    ['config.json', Buffer.from('{"model_type":"sample"}\n')],
+    ['tokenizer/vocab.txt', Buffer.from('a\nb\nc\n')],
+    ['tokenizer/added tokens.json', Buffer.from('{}')],
+    ['empty.txt', Buffer.alloc(0)],
+    ['weights/model.safetensors', deterministicBytes(1_500_000)],
+  ]);
+}
+
+function deterministicBytes(sizeBytes: number): Buffer {
+  const blocks = Array.from({ length: Math.ceil(sizeBytes / 32) }, (_, i) => createHash('sha256').update(`pods:${i}`).digest());
+  return Buffer.concat(blocks).subarray(0, sizeBytes);
+}
+
+function keyPair(): { publicKey: string; privateKey: string } {
+  return generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+}
+
+async function flipByte(path: string, offset: number): Promise<void> {
+  await using file = await open(path, 'r+');
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, offset);
+  await file.write(Buffer.from([byte.readUInt8(0) ^ 1]), 0, 1, offset);
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Images, Overlay, PatchOperation, PodmanPod } from './manifests.ts';
+import { kservePod, render } from './manifests.ts';
+import type { ModelName, Models } from './models.ts';
+import { S3_CREDENTIALS } from './servers.ts';
+
+/** Where the sources of the scenarios are. */
+export type World = {
+  readonly models: Models;
+  readonly images: Images;
+  readonly nginx: string;
+  readonly s3: string;
+  readonly nowhere: string;
+  readonly claim: string;
+};
+
+export type Scenario = {
+  readonly title: string;
+  readonly manifest: (folder: string, pod: PodmanPod) => Promise<string> | string;
+  /** Where the server finds the model, below the volume. */
+  readonly served: string;
+  /** What stands in the destination volume afterwards is checked where the gate writes to it. */
+  readonly mode: 'pull' | 'verify';
+  readonly expect: { readonly exitCode: number; readonly reason: string };
+};
+
+const VERIFIED = { exitCode: 0, reason: 'verified' };
+const DEST = '/mnt/models/model';
+
+/** Every pod the image has to hold back or let through. */
+export function scenarios(world: World): readonly Scenario[] {
+  const { models } = world;
+  const publisher = { kind: 'key', pem: models.publicKey } as const;
+  const stranger = { kind: 'key', pem: models.otherPublicKey } as const;
+  const shipped = (title: string, overlay: Overlay, expect: Scenario['expect'], served = 'model'): Scenario => ({
+    title,
+    manifest: (folder, pod) => render(folder, overlay, world.images, pod),
+    served,
+    mode: overlay.args[0] === 'verify' ? 'verify' : 'pull',
+    expect,
+  });
+  const http = (model: ModelName, trust: Overlay['trust'] = publisher): Overlay => ({
+    source: 'http',
+    trust,
+    args: ['pull', `${world.nginx}/models/${model}/`, DEST],
+  });
+  const s3 = (model: ModelName): Overlay => ({ source: 's3', trust: publisher, args: ['pull', `s3://models/${model}/`, DEST] });
+  const pvc = (model: ModelName): Overlay => ({
+    source: 'pvc',
+    trust: publisher,
+    args: ['verify', `/mnt/models/${model}`],
+    patch: [{ op: 'replace', path: '/spec/volumes/0/persistentVolumeClaim/claimName', value: world.claim }],
+  });
+  const kserve =
+    (model: ModelName): Scenario['manifest'] =>
+    (_folder, pod) =>
+      kservePod([`s3://models/${model}`, '/mnt/models'], s3Environment(world), models.publicKey, world.images, pod);
+
+  return [
+    shipped('a good model on a claim, verified in place', pvc('good'), VERIFIED, 'good'),
+    shipped('a good model from a claim, copied', copied(world, pvc('good')), VERIFIED),
+    shipped('a good model from a web server', http('good'), VERIFIED),
+    shipped('a good model from S3', s3('good'), VERIFIED),
+    shipped('a good model, any UID of group 0', { ...http('good'), patch: ANY_UID }, VERIFIED),
+    { title: 'a good model from S3, called as KServe does', manifest: kserve('good'), served: '', mode: 'pull', expect: VERIFIED },
+    shipped('one flipped byte, claim', pvc('tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
+    shipped('one flipped byte, web server', http('tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
+    shipped('one flipped byte, S3', s3('tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
+    {
+      title: 'one flipped byte, called as KServe does',
+      manifest: kserve('tampered'),
+      served: '',
+      mode: 'pull',
+      expect: { exitCode: 1, reason: 'DIGEST_MISMATCH' },
+    },
+    shipped('a damaged bundle', http('broken-bundle'), { exitCode: 1, reason: 'BUNDLE_MALFORMED' }),
+    shipped('a signed file is missing on the claim', pvc('incomplete'), { exitCode: 1, reason: 'FILE_MISSING' }),
+    shipped('no bundle, web server', http('unsigned'), { exitCode: 1, reason: 'UNSIGNED' }),
+    shipped('no bundle, S3', s3('unsigned'), { exitCode: 1, reason: 'UNSIGNED' }),
+    shipped('signed with another key', http('good', stranger), { exitCode: 1, reason: 'SIGNATURE_INVALID' }),
+    shipped('nobody says whom to trust', http('good', { kind: 'none' }), { exitCode: 2, reason: 'TRUST_METHOD_MISSING' }),
+    shipped(
+      'the web server is down',
+      { ...http('good'), args: ['pull', `${world.nowhere}/models/good/`, DEST], patch: QUICK },
+      { exitCode: 3, reason: 'SOURCE_UNAVAILABLE' },
+    ),
+  ];
+}
+
+/** OpenShift's way: a UID nobody knows, group 0. */
+const ANY_UID: readonly PatchOperation[] = [
+  { op: 'add', path: '/spec/securityContext/runAsUser', value: 12345 },
+  { op: 'add', path: '/spec/securityContext/runAsGroup', value: 0 },
+];
+
+/** No retries, so that a dead source is reported at once. */
+const QUICK: readonly PatchOperation[] = [{ op: 'add', path: '/spec/initContainers/0/env/-', value: { name: 'MODEL_GATE_RETRIES', value: '0' } }];
+
+/** The claim beside an emptyDir instead of in its place, under the path that pvc:// stands for. */
+function copied(world: World, inPlace: Overlay): Overlay {
+  return {
+    ...inPlace,
+    source: 'http',
+    args: ['pull', `pvc://${world.claim}/good`, DEST],
+    patch: [
+      { op: 'add', path: '/spec/volumes/-', value: { name: 'source', persistentVolumeClaim: { claimName: world.claim, readOnly: true } } },
+      { op: 'add', path: '/spec/initContainers/0/volumeMounts/-', value: { name: 'source', mountPath: `/mnt/pvc/${world.claim}`, readOnly: true } },
+    ],
+  };
+}
+
+/** The names KServe sets: AWS_DEFAULT_REGION, never AWS_REGION. */
+function s3Environment(world: World): Record<string, string> {
+  return {
+    AWS_ENDPOINT_URL: world.s3,
+    AWS_DEFAULT_REGION: 'us-east-1',
+    S3_USE_HTTPS: '0',
+    AWS_ACCESS_KEY_ID: S3_CREDENTIALS.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: S3_CREDENTIALS.secretAccessKey,
+  };
+}
