@@ -2,7 +2,7 @@
 # and the detours some sandboxes need, taken only where the plain call fails.
 # shellcheck shell=bash
 
-BASE_IMAGE=localhost/model-gate-base:ci
+BASE_IMAGE=localhost/model-gate-base:node-$(node -p process.versions.node)
 GATE_IMAGE=localhost/model-gate:ci
 SERVER_IMAGE=localhost/model-gate-busybox:ci
 
@@ -21,6 +21,7 @@ build() {
 
 # The stand-in for distroless: the project's own Node where distroless has it, the libraries it is linked with, CA certificates.
 build_base() {
+  if podman image exists "$BASE_IMAGE"; then return; fi
   local folder node file
   folder=$(mktemp -d)
   node=$root/node_modules/node/bin/node
@@ -30,7 +31,7 @@ build_base() {
   ldd "$node" | grep -oE '/[^ ]+' | while read -r file; do install -D -m 755 "$file" "$folder/root$file"; done
   cp /etc/ssl/certs/ca-certificates.crt "$folder/root/etc/ssl/certs/"
   printf 'FROM scratch\nCOPY root/ /\nENV PATH=/nodejs/bin:/usr/local/bin:/usr/bin:/bin SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt\n' >"$folder/Dockerfile"
-  build "$folder" --tag "$BASE_IMAGE"
+  build "$folder" --timestamp 0 --tag "$BASE_IMAGE"
   rm -rf "$folder"
 }
 
@@ -40,7 +41,7 @@ build_server() {
   folder=$(mktemp -d)
   install -D -m 755 /bin/busybox "$folder/bin/busybox"
   printf 'FROM scratch\nCOPY bin/ /bin/\n' >"$folder/Dockerfile"
-  build "$folder" --tag "$SERVER_IMAGE"
+  build "$folder" --timestamp 0 --tag "$SERVER_IMAGE"
   rm -rf "$folder"
 }
 

@@ -5,6 +5,7 @@ import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { curveOf, keyFingerprint } from '../trust/ecdsa.ts';
 import type { TrustedKey } from '../trust/trust.ts';
+import { distinguishedName } from '../trust/x509.ts';
 import type { LoadedMaterial } from './material.ts';
 
 type PemBlock = { readonly label: string; readonly text: string; readonly name: string };
@@ -31,7 +32,7 @@ export function parseAnchors(materials: NonEmpty<LoadedMaterial>): { anchors: No
   const anchors = certificates.filter(isSelfSigned).map((c) => c.raw);
   const helpers = certificates.filter((c) => !isSelfSigned(c)).map((c) => c.raw);
   if (isNonEmpty(anchors)) return { anchors, helpers };
-  const names = certificates.map((c) => `'${printable(c.subject.split('\n').reverse().join(','), 100)}'`).slice(0, 3);
+  const names = certificates.map((c) => `'${printable(distinguishedName(c.subject), 100)}'`).slice(0, 3);
   // The certificates are fine, yet no path can end in them: that is a failed verification, as with the reference.
   throw new AppError('CERT_CHAIN_INVALID', `none of the given certificates is a root (self-signed): ${names.join(', ')}`, {
     hint: 'Give the self-signed root CA with --ca; leaf and intermediate certificates only help to find the way there.',

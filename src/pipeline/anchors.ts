@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { loadAnchors } from '../anchors/load.ts';
+import { loadAnchors } from '../anchors/anchors.ts';
 import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
 import type { GatePlan } from '../plan/plan.ts';

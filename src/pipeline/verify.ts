@@ -14,8 +14,8 @@ import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
 import { openAnchors } from './anchors.ts';
 import type { FoundBundle } from './bundle.ts';
 import { fileEvidence } from './files.ts';
-import { openBelow } from './localFile.ts';
 import { type Accepted, accept, type GateDeps, recordModel, warn } from './gate.ts';
+import { openBelow } from './localFile.ts';
 
 /** Verifies a model where it stands; writes nothing. @throws the codes of every stage */
 export async function verify(plan: VerifyPlan, deps: GateDeps): Promise<void> {

@@ -71,7 +71,8 @@ async function downloadWithRetries(
       return await download(transport, locator, maxBytes, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (attempt === ATTEMPTS || !isRetryable(error)) throw error;
+      // The address is given: one that expired stays so.
+      if (attempt === ATTEMPTS || !isRetryable(error) || asAppError(error).code === 'SOURCE_DENIED') throw error;
       await pause(backoffMs(attempt, asAppError(error).context.retryAfterMs), signal);
     }
   }

@@ -5,7 +5,7 @@ import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
 import type { HttpSettings, Locator } from '../source/source.ts';
 import { connectionError, lengthError, readFailure, statusError } from './httpErrors.ts';
-import { contentLength, contentRange, headerOf, objectFacts, unsatisfiedLength } from './httpHeaders.ts';
+import { contentLength, contentRange, headerOf, objectFacts } from './httpHeaders.ts';
 import { createRoutes, type Route, type Routes } from './httpRoutes.ts';
 import { type Hop, isRedirect, MAX_REDIRECTS, nextHop, tooManyRedirects } from './redirect.ts';
 
@@ -67,7 +67,12 @@ async function open(exchange: Exchange, first: Hop): Promise<HttpObject> {
     const route = exchange.routes.routeTo(hop.url);
     const response = await send(exchange, hop, route);
     const location = isRedirect(response.statusCode) ? headerOf(response.headers, 'location') : undefined;
-    if (location === undefined || isForeignRegion(hop.url, response)) return receive(exchange, hop.url, route, response);
+    if (location === undefined || isForeignRegion(hop.url, response)) {
+      if (!isEmptyObject(exchange.request, response)) return receive(exchange, hop.url, route, response);
+      await discard(response);
+      const { range: _, ...request } = exchange.request;
+      return open({ ...exchange, request }, first);
+    }
     await discard(response);
     if (redirects === MAX_REDIRECTS) throw tooManyRedirects(hop);
     hop = nextHop(hop, location);
@@ -108,8 +113,13 @@ function isForeignRegion(url: URL, response: Dispatcher.ResponseData): boolean {
   return url.searchParams.has('X-Amz-Signature') && headerOf(response.headers, 'x-amz-bucket-region') !== undefined;
 }
 
+/** No range of an empty object can be satisfied. Servers say so with 416 in several ways; without the range all say the same. */
+function isEmptyObject({ range }: HttpRequest, response: Dispatcher.ResponseData): boolean {
+  return response.statusCode === 416 && range?.start === 0;
+}
+
 async function receive(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData): Promise<HttpObject> {
-  const { range, signal } = exchange.request;
+  const { signal } = exchange.request;
   switch (response.statusCode) {
     case 200:
     case 206: {
@@ -121,13 +131,6 @@ async function receive(exchange: Exchange, url: URL, route: Route, response: Dis
     default: {
       const answer = await readFailure(response);
       signal.throwIfAborted();
-      const total = unsatisfiedLength(response.headers);
-      // No range of an empty object can be satisfied: 416 is how a server says that it is empty.
-      if (answer.status === 416 && range?.start === 0 && (total === 0 || answer.emptyObject)) return emptyObject(response);
-      if (answer.status === 416) {
-        const found = total === undefined ? undefined : `${total} bytes`;
-        return fail('SOURCE_CHANGED', url, 'is shorter than the range asked for', { status: 416, ...(found !== undefined && { found }) });
-      }
       throw statusError(answer, url, headerOf(response.headers, 'retry-after'));
     }
   }
@@ -200,19 +203,12 @@ async function* readBody(
   if (bodyBytes !== undefined && received < bodyBytes) throw lengthError(url, bodyBytes, received);
 }
 
-function emptyObject(response: Dispatcher.ResponseData): HttpObject {
-  return { status: 200, totalBytes: 0, bodyBytes: 0, ...objectFacts(response.headers), body: noBytes(), discard: async () => {} };
-}
-
-async function* noBytes(): AsyncGenerator<Buffer, void, undefined> {}
-
 /** Reads on where little is left, so that the connection can be used again; else drops it. */
-async function discard(response: Dispatcher.ResponseData): Promise<void> {
-  if (!response.body.destroyed) await response.body.dump({ limit: 64 * 1024 });
-}
-
-function fail(code: 'SOURCE_CHANGED', url: URL, what: string, context: AppError['context']): never {
-  throw problem(code, url, what, context);
+async function discard({ body }: Dispatcher.ResponseData): Promise<void> {
+  if (body.destroyed) return;
+  // Reading on would wait for whoever began to read.
+  if (body.readableDidRead) body.destroy();
+  else await body.dump({ limit: 64 * 1024 });
 }
 
 function problem(code: 'SOURCE_CHANGED' | 'SOURCE_UNAVAILABLE', url: URL, what: string, context: AppError['context']): AppError {

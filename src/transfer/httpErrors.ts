@@ -11,7 +11,6 @@ export type FailedAnswer = {
   readonly s3Code?: string;
   readonly region?: string;
   readonly expired: boolean;
-  readonly emptyObject: boolean;
 };
 
 const MAX_ERROR_BODY = 4096;
@@ -49,7 +48,6 @@ export async function readFailure(response: Dispatcher.ResponseData): Promise<Fa
     ...(region !== undefined && { region: printable(region, 64) }),
     // An expired presigned URL is an AccessDenied that tells when it expired.
     expired: (s3Code !== undefined && EXPIRED.has(s3Code)) || (s3Code === 'AccessDenied' && text.includes('<Expires>')),
-    emptyObject: element('ActualObjectSize') === '0',
   };
 }
 
@@ -77,6 +75,7 @@ export function statusError(answer: FailedAnswer, url: URL, retryAfter: string |
   if (s3Code === 'NoSuchBucket') return make('SOURCE_NOT_FOUND', `the bucket of ${uri} does not exist (${said})`, { op: 'bucket', retry: 'no' });
   if (status === 404 || status === 410) return make('SOURCE_NOT_FOUND', `${uri} does not exist (${said})`, { retry: 'no' });
   if (status === 412) return make('SOURCE_CHANGED', `${uri} changed while it was being downloaded (${said})`, { retry: 'no' });
+  if (status === 416) return make('SOURCE_CHANGED', `${uri} is shorter than the range asked for (${said})`, { retry: 'no' });
   if (status === 408 || status === 429 || status >= 500 || s3Code === 'RequestTimeout') {
     const retryAfterMs = parseRetryAfter(retryAfter, Date.now());
     return make('SOURCE_UNAVAILABLE', `${uri} cannot answer now (${said})`, { retry: 'relocate', ...(retryAfterMs !== undefined && { retryAfterMs }) });

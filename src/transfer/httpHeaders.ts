@@ -44,9 +44,3 @@ export function contentRange(headers: ResponseHeaders): { readonly range: ByteRa
   const total = parts[3] === undefined ? undefined : Number(parts[3]);
   return range.start < range.end && (total === undefined || range.end <= total) ? { range, total } : undefined;
 }
-
-// The length of the whole from `bytes */200`, as a 416 tells it.
-export function unsatisfiedLength(headers: ResponseHeaders): number | undefined {
-  const parts = /^bytes \*\/(\d{1,15})$/.exec(headerOf(headers, 'content-range') ?? '');
-  return parts === null ? undefined : Number(parts[1]);
-}

@@ -13,6 +13,7 @@ import { checkLogEntries, type LogEntry, logIdOf } from './logEntry.ts';
 import { REFRESH_HINT, readTrustMaterial } from './sigstoreRoot.ts';
 import { CLOCK_SKEW_MS } from './timestamp.ts';
 import { mintVerifiedPayload, type SignatureVerifier, type Signer, type SigstoreRoot } from './trust.ts';
+import { distinguishedName } from './x509.ts';
 
 type Times = Extract<Signer, { kind: 'sigstore' }>['times'];
 type Timestamp = SignedEntity['timestamps'][number];
@@ -45,7 +46,7 @@ export const verifyWithSigstore: SignatureVerifier<'sigstore'> = async ({ envelo
   checkTimes(times, entries, trust, now);
 
   const { identity, issuer } = readFulcioIdentity(leaf);
-  const logs = entries.map((entry) => ({ logId: logIdOf(entry), logIndex: entry.logIndex }));
+  const logs = entries.map((entry) => ({ logId: logIdOf(entry), logIndex: provenIndex(entry) }));
   const signer: Signer = { kind: 'sigstore', identity, issuer, times, logs, root: root.description };
   return mintVerifiedPayload({ bytes: envelope.payload, signer, encoding: 'DSSEv1' });
 };
@@ -107,6 +108,11 @@ function hasLogTime(entry: LogEntry): boolean {
   return entry.inclusionPromise !== undefined && entry.integratedTime !== '' && entry.integratedTime !== '0';
 }
 
+/** Only a promise covers the entry's own index; without one, the index in the proof is what was proven. */
+function provenIndex(entry: LogEntry): string {
+  return entry.inclusionPromise === undefined ? (entry.inclusionProof?.logIndex ?? '') : entry.logIndex;
+}
+
 function timesOf(entries: readonly LogEntry[], timestamps: readonly Extract<Timestamp, { $case: 'timestamp-authority' }>[]): Times {
   return [
     ...entries.filter(hasLogTime).map((entry) => ({ source: 'log' as const, at: new Date(Number(entry.integratedTime) * 1000) })),
@@ -161,7 +167,7 @@ function signatureInvalid(): AppError {
 function certificateError(error: VerificationError, trust: TrustMaterial, { leaf, times, root, der }: Facts): AppError {
   const known = trust.certificateAuthorities.some((ca) => ca.certChain.some((c) => c.subject.equals(leaf.issuer)));
   if (!known) {
-    const issuer = printable(new NodeCertificate(der).issuer.split('\n').reverse().join(','), 200);
+    const issuer = printable(distinguishedName(new NodeCertificate(der).issuer), 200);
     return new AppError('CERT_CHAIN_INVALID', `the signing certificate was issued by '${issuer}', which is not in the trusted root (${root.description})`, {
       cause: error,
       hint: REFRESH_HINT,

@@ -90,7 +90,7 @@ export function alternativeNames(certificate: Certificate): readonly string[] {
   return names.flatMap(({ type, value }) => ((type === 1 || type === 2 || type === 6) && typeof value === 'string' ? [value] : []));
 }
 
-/** Node prints one attribute a line, least specific first; OpenSSL has escaped separators and control characters in the values. */
-function distinguishedName(lines: string): string {
-  return lines.split('\n').reverse().join(',');
+/** Node prints one RDN a line, least specific first; OpenSSL has escaped separators and control characters in the values. */
+export function distinguishedName(lines: string): string {
+  return lines.split('\n').reverse().join(',').replaceAll(' + ', '+');
 }

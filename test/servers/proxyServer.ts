@@ -23,7 +23,8 @@ export async function startProxy(userAndPassword?: string): Promise<ProxyServer>
       response.writeHead(407).end();
       return;
     }
-    forward(request.url ?? '', { method: request.method ?? 'GET', headers: request.headers }, (answer) => {
+    const { 'proxy-authorization': _, ...headers } = request.headers;
+    forward(request.url ?? '', { method: request.method ?? 'GET', headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);
     }).end();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, expect, test } from 'vitest';
+import type { SourceSpec } from '../../src/plan/uri.ts';
 import { openSource } from '../../src/source/open.ts';
 import type { Environment, ObjectRef, Source, SourceSettings } from '../../src/source/source.ts';
-import type { SourceSpec } from '../../src/plan/uri.ts';
 import { readSmall } from '../../src/transfer/fetchSmall.ts';
 import { codeOf } from './errors.ts';
 
@@ -29,7 +29,11 @@ export const MODEL_FILES: Readonly<Record<string, string>> = {
   '%2e%2e': 'encoded dots',
   'ünïcödé-模型.txt': 'unicode',
 };
-export const BESIDE_FILES: Readonly<Record<string, string>> = { 'single.bin': 'single', 'single.bin.sig': 'signature of single', 'model.sig': 'signature of model' };
+export const BESIDE_FILES: Readonly<Record<string, string>> = {
+  'single.bin': 'single',
+  'single.bin.sig': 'signature of single',
+  'model.sig': 'signature of model',
+};
 
 /** What every source must do, whatever it is made of. */
 export function sourceContract(name: string, makePlace: () => Promise<Place & AsyncDisposable>): void {

@@ -80,14 +80,19 @@ describe('headers', () => {
     expect({ ...headers }).toEqual({});
   });
 
-  test.each(['{"authorization":"hunter2"', '["hunter2"]', '"hunter2"', '{"x":["hunter2"]}', '{"x":"hunter2\\r\\ny: z"}', '{"bad name":"hunter2"}', '{"Host":"hunter2"}'])(
-    'that are not usable are CONFIG_INVALID without their value: %j',
-    async (text) => {
-      const failure = await failureOf(open('https://h/m', SETTINGS, { 'h-headers': text }));
-      expect(failure.code).toBe('CONFIG_INVALID');
-      expect(`${failure.message}${failure.hint}${JSON.stringify(failure.context)}${failure.cause}`).not.toContain('hunter2');
-    },
-  );
+  test.each([
+    '{"authorization":"hunter2"',
+    '["hunter2"]',
+    '"hunter2"',
+    '{"x":["hunter2"]}',
+    '{"x":"hunter2\\r\\ny: z"}',
+    '{"bad name":"hunter2"}',
+    '{"Host":"hunter2"}',
+  ])('that are not usable are CONFIG_INVALID without their value: %j', async (text) => {
+    const failure = await failureOf(open('https://h/m', SETTINGS, { 'h-headers': text }));
+    expect(failure.code).toBe('CONFIG_INVALID');
+    expect(`${failure.message}${failure.hint}${JSON.stringify(failure.context)}${failure.cause}`).not.toContain('hunter2');
+  });
 
   test('carry the bearer token as the file has it at that moment', async () => {
     const file = join(dir, 'token');

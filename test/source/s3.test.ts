@@ -17,7 +17,9 @@ import { codeOf, failureOf } from './errors.ts';
 const signal = new AbortController().signal;
 const KEYS = { accessKeyId: 'AKIATEST', secretAccessKey: 'secret/key+with=signs' };
 const KEY_ENV = { AWS_ACCESS_KEY_ID: KEYS.accessKeyId, AWS_SECRET_ACCESS_KEY: KEYS.secretAccessKey };
-const buckets = { models: { ...Object.fromEntries(Object.entries(MODEL_FILES).map(([name, body]) => [`v1/model/${name}`, body])), ...prefixed('v1/', BESIDE_FILES) } };
+const buckets = {
+  models: { ...Object.fromEntries(Object.entries(MODEL_FILES).map(([name, body]) => [`v1/model/${name}`, body])), ...prefixed('v1/', BESIDE_FILES) },
+};
 
 function prefixed(prefix: string, files: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(files).map(([name, body]) => [prefix + name, body]));
@@ -68,14 +70,34 @@ describe('addresses', () => {
   test.each([
     ['AWS itself: virtual-hosted', {}, SETTINGS, 'https://models.s3.us-east-1.amazonaws.com/v1/single.bin'],
     ['the region as KServe names it', { AWS_DEFAULT_REGION: 'eu-west-1' }, SETTINGS, 'https://models.s3.eu-west-1.amazonaws.com/v1/single.bin'],
-    ['AWS_REGION before AWS_DEFAULT_REGION', { AWS_REGION: 'eu-west-2', AWS_DEFAULT_REGION: 'eu-west-1' }, SETTINGS, 'https://models.s3.eu-west-2.amazonaws.com/v1/single.bin'],
-    ['blank values as unset', { AWS_REGION: '', AWS_ENDPOINT_URL: '', AWS_SESSION_TOKEN: '' }, SETTINGS, 'https://models.s3.us-east-1.amazonaws.com/v1/single.bin'],
-    ['the flag before the environment', { AWS_REGION: 'eu-west-1' }, withS3({ region: 'eu-west-3' }), 'https://models.s3.eu-west-3.amazonaws.com/v1/single.bin'],
+    [
+      'AWS_REGION before AWS_DEFAULT_REGION',
+      { AWS_REGION: 'eu-west-2', AWS_DEFAULT_REGION: 'eu-west-1' },
+      SETTINGS,
+      'https://models.s3.eu-west-2.amazonaws.com/v1/single.bin',
+    ],
+    [
+      'blank values as unset',
+      { AWS_REGION: '', AWS_ENDPOINT_URL: '', AWS_SESSION_TOKEN: '' },
+      SETTINGS,
+      'https://models.s3.us-east-1.amazonaws.com/v1/single.bin',
+    ],
+    [
+      'the flag before the environment',
+      { AWS_REGION: 'eu-west-1' },
+      withS3({ region: 'eu-west-3' }),
+      'https://models.s3.eu-west-3.amazonaws.com/v1/single.bin',
+    ],
     ['an endpoint of one’s own: path style', { AWS_ENDPOINT_URL: 'http://minio:9000' }, SETTINGS, 'http://minio:9000/models/v1/single.bin'],
     ['the endpoint for S3 only first', { AWS_ENDPOINT_URL: 'http://all', AWS_ENDPOINT_URL_S3: 'http://s3' }, SETTINGS, 'http://s3/models/v1/single.bin'],
     ['virtual-hosted on demand', { AWS_ENDPOINT_URL: 'http://minio:9000', S3_USER_VIRTUAL_BUCKET: 'true' }, SETTINGS, 'http://models.minio:9000/v1/single.bin'],
     ['path style on demand', {}, withS3({ addressing: 'path' }), 'https://s3.us-east-1.amazonaws.com/models/v1/single.bin'],
-    ['AWS written as an endpoint', { AWS_ENDPOINT_URL: 'https://s3.amazonaws.com', AWS_DEFAULT_REGION: 'eu-west-1' }, SETTINGS, 'https://models.s3.amazonaws.com/v1/single.bin'],
+    [
+      'AWS written as an endpoint',
+      { AWS_ENDPOINT_URL: 'https://s3.amazonaws.com', AWS_DEFAULT_REGION: 'eu-west-1' },
+      SETTINGS,
+      'https://models.s3.amazonaws.com/v1/single.bin',
+    ],
     ['transfer acceleration', { S3_USE_ACCELERATE: 'true' }, SETTINGS, 'https://models.s3-accelerate.amazonaws.com/v1/single.bin'],
   ])('%s', async (_, env, settings, expected) => {
     const url = await urlOf(SINGLE, { ...KEY_ENV, ...env }, settings);
@@ -193,10 +215,13 @@ describe('credentials', () => {
 
     test('never reach an STS that TLS does not vouch for, even when verification is off for S3', async () => {
       const asked: string[] = [];
-      await using sts = await listen((request, response) => {
-        asked.push(request.url ?? '');
-        response.end(assumed);
-      }, await issueServer(await makeAuthority()));
+      await using sts = await listen(
+        (request, response) => {
+          asked.push(request.url ?? '');
+          response.end(assumed);
+        },
+        await issueServer(await makeAuthority()),
+      );
       await useIdentity(sts.origin);
       expect(await codeOf(urlOf(SINGLE, { S3_VERIFY_SSL: '0' }))).toMatch(/^(CREDENTIALS_MISSING|SOURCE_UNAVAILABLE)$/);
       expect(asked).toEqual([]);
@@ -264,15 +289,17 @@ describe('TLS', () => {
     const env = { ...KEY_ENV, AWS_ENDPOINT_URL: server.origin };
     await writeFile(join(dir, 'ca.crt'), authority.certPem);
     expect(await codeOf(read(SINGLE, env))).toBe('TLS_FAILED');
-    expect(await read(SINGLE, { ...env, AWS_CA_BUNDLE: join(dir, 'ca.crt'), CA_BUNDLE_CONFIGMAP_NAME: 'cas', CA_BUNDLE_VOLUME_MOUNT_POINT: '/absent' })).toBe('single');
+    expect(await read(SINGLE, { ...env, AWS_CA_BUNDLE: join(dir, 'ca.crt'), CA_BUNDLE_CONFIGMAP_NAME: 'cas', CA_BUNDLE_VOLUME_MOUNT_POINT: '/absent' })).toBe(
+      'single',
+    );
     expect(await read(SINGLE, { ...env, S3_VERIFY_SSL: '0' })).toBe('single');
     expect(await read(SINGLE, { ...env, S3_VERIFY_SSL: 'False' })).toBe('single');
   });
 
-  test.each([
-    { AWS_CA_BUNDLE: '/absent/ca.crt' },
-    { CA_BUNDLE_CONFIGMAP_NAME: 'cas', CA_BUNDLE_VOLUME_MOUNT_POINT: '/absent' },
-  ])('with a configured but missing CA bundle fails at once: %j', async (env) => {
-    expect(await codeOf(urlOf(SINGLE, { ...KEY_ENV, ...env }))).toBe('CONFIG_INVALID');
-  });
+  test.each([{ AWS_CA_BUNDLE: '/absent/ca.crt' }, { CA_BUNDLE_CONFIGMAP_NAME: 'cas', CA_BUNDLE_VOLUME_MOUNT_POINT: '/absent' }])(
+    'with a configured but missing CA bundle fails at once: %j',
+    async (env) => {
+      expect(await codeOf(urlOf(SINGLE, { ...KEY_ENV, ...env }))).toBe('CONFIG_INVALID');
+    },
+  );
 });

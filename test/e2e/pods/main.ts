@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeModels } from './models.ts';
 import { observe, type Row } from './observe.ts';
-import { createClaim, createSecret, remove } from './podman.ts';
+import { createClaim, createSecret, removeVolumes } from './podman.ts';
 import { freePort } from './process.ts';
 import { scenarios } from './scenarios.ts';
 import { S3_CREDENTIALS, startNginx, startS3 } from './servers.ts';
@@ -42,7 +42,7 @@ async function main(filter: string): Promise<boolean> {
     }
     if (filter === '') count(await stopsOnSigterm(IMAGES.gate, `${session}-signal`, models.publicKey));
   } finally {
-    await remove(claim, claim);
+    await removeVolumes(claim);
     await rm(folder, { recursive: true, force: true });
   }
   console.log(`${passed} passed, ${failed} failed`);

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { must } from './process.ts';
 
 const K8S = new URL('../../../k8s', import.meta.url).pathname;
+const EXAMPLES = new URL('../../../examples', import.meta.url).pathname;
 
 export type Images = { readonly gate: string; readonly server: string };
 
@@ -23,24 +24,37 @@ export type PatchOperation = { readonly op: 'add' | 'replace' | 'remove'; readon
 export type PodmanPod = { readonly name: string; readonly port: number; readonly terminationLog: string };
 
 /** Renders the shipped kustomization with the scenario's changes. The pod is called `<pod.name>-model-server`. */
-export async function render(folder: string, overlay: Overlay, images: Images, pod: PodmanPod): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  const from = (path: string) => relative(folder, join(K8S, path));
+export function render(folder: string, overlay: Overlay, images: Images, pod: PodmanPod): Promise<string> {
   const target = { kind: 'Pod', name: 'model-server' };
-  const patches = [{ op: 'replace', path: '/spec/initContainers/0/args', value: overlay.args }, ...(overlay.patch ?? []), ...podmanPatch(pod)];
-  const kustomization = {
-    apiVersion: 'kustomize.config.k8s.io/v1beta1',
-    kind: 'Kustomization',
-    ...(overlay.trust.kind === 'key'
-      ? { resources: [from(`overlays/${overlay.source}`)], configMapGenerator: [{ name: 'model-publisher', behavior: 'replace', files: ['publisher.pem'] }] }
-      : { resources: [from('base')], components: [from(`components/${overlay.source}`)] }),
-    images: [image('model-gate', images.gate), image('docker.io/library/busybox', images.server)],
-    namePrefix: `${pod.name}-`,
-    patches: [{ target, patch: JSON.stringify(patches) }],
-  };
-  if (overlay.trust.kind === 'key') await writeFile(join(folder, 'publisher.pem'), overlay.trust.pem);
-  await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization, null, 2));
-  return must('kustomize', ['build', folder]);
+  const patch = [{ op: 'replace', path: '/spec/initContainers/0/args', value: overlay.args }, ...(overlay.patch ?? []), ...podmanPatch(pod)];
+  const common = { namePrefix: `${pod.name}-`, patches: [{ target, patch: JSON.stringify(patch) }] };
+  if (overlay.trust.kind === 'none') {
+    return kustomize(folder, { resources: [join(K8S, 'base')], components: [join(K8S, 'components', overlay.source)], ...common }, images);
+  }
+  const configMapGenerator = [{ name: 'model-publisher', behavior: 'replace', literals: [`publisher.pem=${overlay.trust.pem}`] }];
+  return kustomize(folder, { resources: [join(K8S, 'overlays', overlay.source)], configMapGenerator, ...common }, images);
+}
+
+/**
+ * The quickstart's pods, one manifest each, with every ConfigMap beside them. They keep their names; `ports` are theirs on loopback.
+ */
+export async function renderQuickstart(
+  folder: string,
+  images: Images,
+  pods: { source: number; genuine: PodmanPod; tampered: PodmanPod },
+): Promise<ReadonlyMap<string, string>> {
+  const server = (variant: 'genuine' | 'tampered') => ({
+    target: { kind: 'Pod', name: `model-server-${variant}` },
+    patch: JSON.stringify([
+      { op: 'replace', path: '/spec/initContainers/0/args/1', value: `http://127.0.0.1:${pods.source}/${variant}/` },
+      ...podmanPatch(pods[variant]),
+    ]),
+  });
+  const patches = [{ target: { kind: 'Pod', name: 'model-source' }, patch: JSON.stringify(loopbackPatch(pods.source)) }, server('genuine'), server('tampered')];
+  const documents = (await kustomize(folder, { resources: [join(EXAMPLES, 'quickstart')], patches }, images)).split('\n---\n');
+  const configMaps = documents.filter((document) => /^kind: ConfigMap$/m.test(document));
+  const manifest = (name: string) => documents.filter((document) => /^kind: Pod$/m.test(document) && document.includes(`\n  name: ${name}\n`));
+  return new Map(['model-source', 'model-server-genuine', 'model-server-tampered'].map((name) => [name, [...configMaps, ...manifest(name)].join('\n---\n')]));
 }
 
 /**
@@ -93,15 +107,38 @@ function terminationVolume(pod: PodmanPod): unknown {
 /** Podman has no kubelet: no termination log, no back-off, no probes; and the host's loopback is where the test's servers are. */
 function podmanPatch(pod: PodmanPod): readonly PatchOperation[] {
   return [
+    ...loopbackPatch(pod.port),
     { op: 'add', path: '/metadata/annotations', value: ANNOTATIONS },
-    { op: 'replace', path: '/spec/restartPolicy', value: 'Never' },
-    { op: 'add', path: '/spec/hostNetwork', value: true },
-    { op: 'remove', path: '/spec/containers/0/ports' },
-    { op: 'remove', path: '/spec/containers/0/readinessProbe' },
-    { op: 'replace', path: '/spec/containers/0/command/4', value: `127.0.0.1:${pod.port}` },
     { op: 'add', path: '/spec/volumes/-', value: terminationVolume(pod) },
     { op: 'add', path: '/spec/initContainers/0/volumeMounts/-', value: TERMINATION_MOUNT },
   ];
+}
+
+function loopbackPatch(port: number): readonly PatchOperation[] {
+  return [
+    { op: 'add', path: '/spec/restartPolicy', value: 'Never' },
+    { op: 'add', path: '/spec/hostNetwork', value: true },
+    { op: 'remove', path: '/spec/containers/0/ports' },
+    { op: 'remove', path: '/spec/containers/0/readinessProbe' },
+    { op: 'replace', path: '/spec/containers/0/command/4', value: `127.0.0.1:${port}` },
+  ];
+}
+
+type Kustomization = { readonly resources: readonly string[]; readonly components?: readonly string[] } & Readonly<Record<string, unknown>>;
+
+/** kustomize takes relative paths only. */
+async function kustomize(folder: string, { resources, components = [], ...rest }: Kustomization, images: Images): Promise<string> {
+  const kustomization = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    resources: resources.map((path) => relative(folder, path)),
+    components: components.map((path) => relative(folder, path)),
+    images: [image('model-gate', images.gate), image('docker.io/library/busybox', images.server)],
+    ...rest,
+  };
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization, null, 2));
+  return must('kustomize', ['build', folder]);
 }
 
 function image(name: string, reference: string): { name: string; newName: string; newTag: string } {

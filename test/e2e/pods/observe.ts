@@ -2,7 +2,8 @@
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Played, play, remove } from './podman.ts';
+import type { PodmanPod } from './manifests.ts';
+import { type Played, play, removePod, removeVolumes } from './podman.ts';
 import { freePort } from './process.ts';
 import type { Scenario, World } from './scenarios.ts';
 
@@ -25,9 +26,7 @@ export async function observe(scenario: Scenario, world: World, parent: string, 
   const started = Date.now();
   const folder = join(parent, name);
   await mkdir(folder);
-  const pod = { name, port: await freePort(), terminationLog: join(folder, 'termination-log') };
-  await writeFile(pod.terminationLog, '');
-  await chmod(pod.terminationLog, 0o666); // as the kubelet makes it: writable for any UID
+  const pod = await podmanPod(folder, name);
   const podName = `${name}-model-server`;
   try {
     const played = await play(join(folder, 'pod.yaml'), await scenario.manifest(folder, pod), podName);
@@ -40,8 +39,17 @@ export async function observe(scenario: Scenario, world: World, parent: string, 
     const log = [message, played.gate.log, played.error].join('\n');
     return { title: scenario.title, exitCode: played.gate.exitCode, reason: reasonOf(message), server: played.server, seconds: since(started), problems, log };
   } finally {
-    await remove(podName, name);
+    await removePod(podName);
+    await removeVolumes(name);
   }
+}
+
+/** A port and a termination log for a pod. */
+export async function podmanPod(folder: string, name: string): Promise<PodmanPod> {
+  const terminationLog = join(folder, `${name}.termination-log`);
+  await writeFile(terminationLog, '');
+  await chmod(terminationLog, 0o666); // as the kubelet makes it: writable for any UID
+  return { name, port: await freePort(), terminationLog };
 }
 
 export function since(started: number): number {
@@ -66,7 +74,7 @@ function checkMessage(scenario: Scenario, message: string): readonly string[] {
 }
 
 /** The reason code of a failure, `verified` for a success. */
-function reasonOf(message: string): string {
+export function reasonOf(message: string): string {
   if (message === '') return 'nothing';
   try {
     const parsed: unknown = JSON.parse(message);

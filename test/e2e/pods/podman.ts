@@ -27,10 +27,13 @@ export async function play(file: string, manifest: string, podName: string): Pro
   };
 }
 
-/** Removes the pod and every volume podman made for it (emptyDir and ConfigMap become named volumes that would outlive it). */
-export async function remove(podName: string, volumePrefix: string): Promise<void> {
+export async function removePod(podName: string): Promise<void> {
   await run('podman', ['pod', 'rm', '--force', '--time', '0', podName]);
-  const volumes = (await must('podman', ['volume', 'ls', '--format', '{{.Name}}'])).split('\n').filter((name) => name.startsWith(volumePrefix));
+}
+
+/** Podman makes named volumes of emptyDirs and ConfigMaps; they outlive the pod, and the next one of that name would find its files. */
+export async function removeVolumes(prefix: string): Promise<void> {
+  const volumes = (await must('podman', ['volume', 'ls', '--format', '{{.Name}}'])).split('\n').filter((name) => name.startsWith(prefix));
   for (const name of volumes) await run('podman', ['volume', 'rm', '--force', name]);
 }
 

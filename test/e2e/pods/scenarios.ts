@@ -81,7 +81,7 @@ export function scenarios(world: World): readonly Scenario[] {
     shipped('nobody says whom to trust', http('good', { kind: 'none' }), { exitCode: 2, reason: 'TRUST_METHOD_MISSING' }),
     shipped(
       'the web server is down',
-      { ...http('good'), args: ['pull', `${world.nowhere}/models/good/`, DEST], patch: QUICK },
+      { ...http('good'), args: ['pull', `${world.nowhere}/models/good/`, DEST]},
       { exitCode: 3, reason: 'SOURCE_UNAVAILABLE' },
     ),
   ];
@@ -92,9 +92,6 @@ const ANY_UID: readonly PatchOperation[] = [
   { op: 'add', path: '/spec/securityContext/runAsUser', value: 12345 },
   { op: 'add', path: '/spec/securityContext/runAsGroup', value: 0 },
 ];
-
-/** No retries, so that a dead source is reported at once. */
-const QUICK: readonly PatchOperation[] = [{ op: 'add', path: '/spec/initContainers/0/env/-', value: { name: 'MODEL_GATE_RETRIES', value: '0' } }];
 
 /** The claim beside an emptyDir instead of in its place, under the path that pvc:// stands for. */
 function copied(world: World, inPlace: Overlay): Overlay {

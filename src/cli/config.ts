@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AppError } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+import { readSmallFile } from '../transfer/fetchSmall.ts';
+
+const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
+
+/** Reads a configuration file: JSON, or YAML 1.2 without aliases (a few bytes of those can stand for gigabytes). @throws CONFIG_INVALID */
+export async function readConfigFile(path: string): Promise<unknown> {
+  try {
+    const bytes = await readSmallFile(path, MAX_CONFIG_BYTES, 'follow');
+    const { parse } = await import('yaml');
+    return parse(bytes.toString('utf8'), { maxAliasCount: 0, uniqueKeys: true, strict: true }) as unknown;
+  } catch (cause) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      `the configuration file ${printable(path)} cannot be read: ${printable(cause instanceof Error ? cause.message : String(cause), 300)}`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import { redactUri } from '../base/redact.ts';
+import type { Origin, Resolved } from '../plan/load.ts';
+import { envName, OPTION_NAMES, type OptionName, optionOf } from '../plan/options.ts';
+import type { Plan } from '../plan/plan.ts';
+
+/** The resolved plan as a table for people: what will be done, and every value with where it comes from. Secrets stay out. */
+export function describePlan(plan: Plan, resolved: Resolved): string {
+  const what =
+    plan.command === 'pull'
+      ? plan.models.map((model) => `pull    ${redactUri(model.source.uri)} → ${model.destination}`)
+      : [`verify  ${redactUri(plan.model.uri)} in place`];
+  const rows = OPTION_NAMES.filter((name) => optionOf(name).commands.includes(plan.command) && optionOf(name).notInFile !== true).map((name) => [
+    name,
+    show(name, resolved.values[name]),
+    originText(name, resolved.origins[name]),
+  ]);
+  const widths = [0, 1].map((i) => Math.min(60, Math.max(...rows.map((row) => (row[i] ?? '').length))));
+  const lines = rows.map(([name = '', value = '', origin = '']) => `  ${name.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${origin}`);
+  return [...what, `trust   ${plan.trust.kind}`, '', ...lines, ''].join('\n');
+}
+
+function originText(name: OptionName, origin: Origin): string {
+  switch (origin) {
+    case 'flag':
+      return `flag --${name}`;
+    case 'environment':
+      return `environment ${envName(name)}`;
+    case 'file':
+      return 'configuration file';
+    case 'default':
+      return 'default';
+  }
+}
+
+function show(name: OptionName, value: unknown): string {
+  if (value === undefined) return '-';
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map((item) => show(name, item)).join(', ');
+  if (typeof value !== 'string') return String(value);
+  if (optionOf(name).secret === true) return '<redacted>';
+  if (value.includes('-----BEGIN ') || value.trimStart().startsWith('{')) return `text of ${Buffer.byteLength(value)} bytes`;
+  return redactUri(value);
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+import yargs, { type Options } from 'yargs';
+import { EMBEDDED_ROOT_DATE } from '../anchors/trustedRoot.ts';
+import { AppError, EXIT } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+import { type Resolved, resolveOptions, suggest } from '../plan/load.ts';
+import { makePullPlan, makeVerifyPlan } from '../plan/make.ts';
+import { type Command, envName, OPTION_NAMES, type Option, optionOf } from '../plan/options.ts';
+import type { Plan } from '../plan/plan.ts';
+import { readConfigFile } from './config.ts';
+import { describePlan } from './dryRun.ts';
+import { type Host, runPlan } from './run.ts';
+import { VERSION } from './version.ts';
+
+const COMMANDS = ['pull', 'verify'] as const;
+
+/** Arguments after the program's name → exit code. Help, version and --dry-run go to standard output. @throws USAGE and the codes of planning */
+export async function runProgram(argv: readonly string[], host: Host): Promise<number> {
+  const args = await parser(argv).parseAsync();
+  if (args['help'] === true || args['version'] === true) return EXIT.ok;
+  const { _: words, $0: _program, help: _help, version: _version, ...flags } = args;
+  refuseUnknown(Object.keys(flags));
+  const { command, positionals } = commandOf(words.map(String));
+  const resolved = await resolve(command, flags, host);
+  const plan = makePlan(command, positionals, resolved);
+  if (resolved.values['dry-run']) {
+    process.stdout.write(describePlan(plan, resolved));
+    return EXIT.ok;
+  }
+  return runPlan(plan, resolved.values, host);
+}
+
+async function resolve(command: Command, flags: Readonly<Record<string, unknown>>, host: Host): Promise<Resolved> {
+  const configPath = flags['config'] ?? (host.env[envName('config')] || undefined);
+  if (configPath !== undefined && typeof configPath !== 'string') throw new AppError('USAGE', '--config may be given only once');
+  const file = configPath === undefined ? undefined : await readConfigFile(configPath);
+  return resolveOptions(command, { flags, env: host.env, file });
+}
+
+function makePlan(command: Command, positionals: readonly string[], { values }: Resolved): Plan {
+  switch (command) {
+    case 'pull':
+      return makePullPlan(positionals, values);
+    case 'verify':
+      return makeVerifyPlan(positionals, values);
+  }
+}
+
+/** Without a command, pairs of source and destination mean pull: KServe calls storage initializers like that. */
+function commandOf(words: readonly string[]): { command: Command; positionals: readonly string[] } {
+  const [first, ...rest] = words;
+  const command = COMMANDS.find((name) => name === first);
+  if (command !== undefined) return { command, positionals: rest };
+  if (first === undefined) throw new AppError('USAGE', 'nothing to do: give a command (pull, verify) or a source and a destination');
+  const near = /[/:.]/.test(first) ? undefined : suggest(first, COMMANDS);
+  if (near !== undefined) throw new AppError('USAGE', `unknown command '${printable(first, 80)}'; did you mean ${near}?`);
+  return { command: 'pull', positionals: words };
+}
+
+function refuseUnknown(names: readonly string[]): void {
+  const known: readonly string[] = OPTION_NAMES;
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const near = suggest(unknown, known);
+  throw new AppError('USAGE', `unknown option --${printable(unknown, 80)}${near ? `; did you mean --${near}?` : ''}`);
+}
+
+function parser(argv: readonly string[]): ReturnType<typeof yargs> {
+  let cli = yargs([...argv])
+    .scriptName('model-gate')
+    .usage(
+      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull',
+    )
+    .parserConfiguration({
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'greedy-arrays': false,
+      'strip-aliased': true,
+    })
+    .example('$0 pull s3://models/llama/v3/ /mnt/models --public-key /keys/pub.pem', 'key')
+    .example('$0 pull https://models.example.com/bert/ /mnt/models --ca /keys/ca.pem', 'certificate')
+    .example('$0 verify /mnt/models --identity ci@example.com --issuer https://accounts.google.com', 'keyless')
+    .epilogue(
+      `Every option can also stand in the environment (--public-key: ${envName('public-key')}) or in a configuration file.\nExit: 0 verified, 1 rejected, 2 wrong request, 3 source, 4 volume, 70 defect, 130/143 signal.`,
+    )
+    .help('help')
+    .alias('help', 'h')
+    .version(`model-gate ${VERSION} (embedded public-good Sigstore root of ${EMBEDDED_ROOT_DATE})`)
+    .group(['help', 'version'], 'Output:')
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error instanceof AppError ? error : new AppError('USAGE', message || error.message);
+    });
+  for (const name of OPTION_NAMES) cli = cli.option(name, describe(optionOf(name)));
+  return cli;
+}
+
+/** yargs only splits words: types, defaults and checks are resolveOptions' business, for flags, variables and file alike. */
+function describe(option: Option): Options {
+  const shown = option.default === undefined || option.default === false ? '' : ` [${option.default}]`;
+  const choices = option.choices === undefined ? '' : ` (${option.choices.join(', ')})`;
+  const common = { group: `${option.group}:`, describe: `${option.help}${choices}${shown}` };
+  if (option.kind === 'flag') return { ...common, boolean: true };
+  return { ...common, requiresArg: true, ...(option.kind === 'list' ? { array: true, string: true } : { string: true }) };
+}

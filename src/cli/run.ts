@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import { EMBEDDED_ROOT_DATE } from '../anchors/trustedRoot.ts';
+import { AppError, asAppError, EXIT, exitCodeOf, serialiseError } from '../base/errors.ts';
+import type { GateDeps } from '../pipeline/gate.ts';
+import type { Values } from '../plan/options.ts';
+import type { Plan } from '../plan/plan.ts';
+import { makeReport, placeholderMessage, terminationMessage } from '../report/document.ts';
+import { startEvidence } from '../report/evidence.ts';
+import { createLog, type LogFormat } from '../report/log.ts';
+import { writeReport, writeTermination } from '../report/write.ts';
+import { VERSION } from './version.ts';
+
+/** What the process hands to a command. */
+export type Host = { readonly env: GateDeps['env']; readonly signal: AbortSignal; readonly signalName: () => 'SIGINT' | 'SIGTERM' | undefined };
+
+/** Runs a plan and tells its outcome everywhere: log, termination message, report. Returns the exit code. */
+export async function runPlan(plan: Plan, output: Pick<Values, 'log-format' | 'report' | 'termination-log'>, host: Host): Promise<number> {
+  const log = createLog(formatOf(output['log-format']));
+  const termination = output['termination-log'] ?? '/dev/termination-log';
+  const now = (): Date => new Date();
+  const evidence = startEvidence(plan.relaxations, now());
+  const deadline = new AbortController();
+  const timer = plan.timeoutMs === undefined ? undefined : setTimeout(() => deadline.abort(tooSlow(plan.timeoutMs ?? 0)), plan.timeoutMs);
+  const deps: GateDeps = { emit: log.emit, signal: AbortSignal.any([host.signal, deadline.signal]), now, env: host.env, evidence };
+  let failure: AppError | undefined;
+  try {
+    await writeTermination(termination, placeholderMessage(plan.command));
+    for (const name of plan.relaxations) log.emit({ kind: 'warning', message: `${name} makes the check weaker than the default` });
+    await execute(plan, deps);
+  } catch (error) {
+    // An abort surfaces as whatever was interrupted; its reason is the truth.
+    failure = deps.signal.aborted ? asAppError(deps.signal.reason) : asAppError(error);
+    if (failure.code === 'INTERNAL') process.stderr.write(`${failure.stack}\n${failure.cause instanceof Error ? failure.cause.stack : ''}\n`);
+  } finally {
+    clearTimeout(timer);
+  }
+  try {
+    const error = failure && serialiseError(failure);
+    const tool = { name: 'model-gate', version: VERSION, embeddedRootDate: EMBEDDED_ROOT_DATE } as const;
+    if (output.report !== undefined) await writeReport(output.report, makeReport(evidence, tool, plan.command, error, host.signalName()));
+  } catch (error) {
+    // Evidence that was asked for and cannot be kept is a failure of its own, but never hides a refusal.
+    failure ??= asAppError(error);
+  }
+  const exitCode = failure === undefined ? EXIT.ok : exitCodeOf(failure.code, host.signalName());
+  if (failure !== undefined) log.emit({ kind: 'failed', error: serialiseError(failure) });
+  await writeTermination(termination, terminationMessage(evidence, failure && serialiseError(failure), exitCode));
+  log.close();
+  return exitCode;
+}
+
+async function execute(plan: Plan, deps: GateDeps): Promise<void> {
+  switch (plan.command) {
+    case 'pull':
+      return (await import('../pipeline/pull.ts')).pull(plan, deps);
+    case 'verify':
+      return (await import('../pipeline/verify.ts')).verify(plan, deps);
+  }
+}
+
+function formatOf(format: string): LogFormat {
+  if (format === 'human' || format === 'plain' || format === 'json') return format;
+  return process.stderr.isTTY === true ? 'human' : 'plain';
+}
+
+function tooSlow(timeoutMs: number): AppError {
+  return new AppError('SOURCE_TIMEOUT', `not finished after --timeout ${timeoutMs / 1000} s`, {
+    hint: 'Raise --timeout, or give the container more CPU or a faster source; verified files are kept for the next start.',
+  });
+}

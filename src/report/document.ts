@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import { exitCodeOf, type SerialisedError } from '../base/errors.ts';
+import type { Evidence, ModelEvidence } from './evidence.ts';
+
+/** Version of the report's form; a number more for every change that a reader could trip over. Schema: docs/reference/report.schema.json. */
+export const REPORT_VERSION = 'model-gate/report/v1';
+
+export type Tool = { readonly name: 'model-gate'; readonly version: string; readonly embeddedRootDate: string };
+
+/** The whole evidence of a run as plain JSON. */
+export function makeReport(evidence: Evidence, tool: Tool, command: string, error: SerialisedError | undefined, signal?: 'SIGINT' | 'SIGTERM'): object {
+  return {
+    reportVersion: REPORT_VERSION,
+    tool,
+    command,
+    verdict: error === undefined ? 'verified' : exitCodeOf(error.code) === 1 ? 'refused' : 'failed',
+    exitCode: error === undefined ? 0 : exitCodeOf(error.code, signal),
+    ...(error !== undefined && { error }),
+    startedAt: evidence.startedAt,
+    ...(evidence.trust !== undefined && { trust: evidence.trust }),
+    relaxations: evidence.relaxations,
+    models: evidence.models.map(modelDocument),
+  };
+}
+
+function modelDocument(model: ModelEvidence): object {
+  const { notRequested, files, ms, verdict, ...rest } = model;
+  return {
+    ...rest,
+    verdict,
+    partial: notRequested.length > 0,
+    notRequested,
+    fileCount: files.length,
+    totalBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    files,
+    ms: ms ?? 0,
+  };
+}
+
+/** kubelet keeps 4096 bytes for all containers of a pod together; this much is always safe. */
+export const MAX_TERMINATION_BYTES = 1000;
+
+/** One JSON line, most useful members first; what does not fit is left out or shortened, never cut through a character. */
+export function terminationMessage(evidence: Evidence, error: SerialisedError | undefined, exitCode: number): string {
+  const model = evidence.models.findLast((m) => m.error !== undefined) ?? evidence.models.at(-1);
+  const message: Record<string, unknown> = {
+    verdict: error === undefined ? 'verified' : exitCode === 1 ? 'refused' : 'failed',
+    exitCode,
+    ...(error !== undefined && { reason: error.code, message: error.message }),
+    ...(error?.context.names !== undefined && { files: error.context.names.slice(0, 3), count: error.context.count }),
+    ...(model?.signer !== undefined && { signer: shortSigner(model.signer) }),
+    ...(model?.manifest !== undefined && { digest: `sha256:${model.manifest.rootDigest}` }),
+    ...(model !== undefined && { source: model.source }),
+    ...(error === undefined && {
+      files: count(evidence, (m) => m.files.length),
+      bytes: count(evidence, (m) => m.files.reduce((sum, file) => sum + file.sizeBytes, 0)),
+    }),
+    ...(evidence.models.length > 1 && { models: evidence.models.length }),
+    ...(evidence.relaxations.length > 0 && { relaxations: evidence.relaxations }),
+    ...(error !== undefined && { hint: error.hint }),
+  };
+  return fitted(message);
+}
+
+/** Says something even if the process is killed: an OOM kill leaves this behind. */
+export function placeholderMessage(command: string): string {
+  return JSON.stringify({
+    verdict: 'unfinished',
+    message: `model-gate ${command} was running and did not end by itself (killed, out of memory or still at work)`,
+  });
+}
+
+/** Drops the least useful members, then shortens the longest texts, until the line fits. */
+function fitted(message: Record<string, unknown>): string {
+  const facts = { ...message };
+  const size = (): number => Buffer.byteLength(JSON.stringify(facts));
+  for (const name of ['hint', 'relaxations', 'models', 'bytes']) {
+    if (size() > MAX_TERMINATION_BYTES) delete facts[name];
+  }
+  for (let limit = 400; size() > MAX_TERMINATION_BYTES && limit > 10; limit = Math.floor(limit * 0.8)) {
+    for (const [name, value] of Object.entries(facts)) {
+      if (typeof value === 'string') facts[name] = shorten(value, limit);
+      if (Array.isArray(value)) facts[name] = value.map((item) => shorten(String(item), limit));
+    }
+  }
+  return JSON.stringify(facts);
+}
+
+function shorten(text: string, limit: number): string {
+  const points = [...text];
+  return points.length > limit ? `${points.slice(0, limit - 1).join('')}…` : text;
+}
+
+function shortSigner(signer: NonNullable<ModelEvidence['signer']>): string {
+  switch (signer.kind) {
+    case 'key':
+      return `key sha256:${signer.fingerprint}`;
+    case 'certificate':
+      return signer.names[0] ?? signer.subject;
+    case 'sigstore':
+      return `${signer.identity} (${signer.issuer})`;
+  }
+}
+
+function count(evidence: Evidence, of: (model: ModelEvidence) => number): number {
+  return evidence.models.reduce((sum, model) => sum + of(model), 0);
+}

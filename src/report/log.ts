@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+import { writeSync } from 'node:fs';
+import { exitCodeOf, type SerialisedError } from '../base/errors.ts';
+import type { Emit, Event } from '../base/events.ts';
+import { createProgress, formatBytes, formatProgress } from './progress.ts';
+
+export type LogFormat = 'human' | 'plain' | 'json';
+
+/** A log that listens to events. `close` ends its timers and clears the progress bar. */
+export type Log = { readonly emit: Emit; close(): void };
+
+const PROGRESS_MS = 10_000;
+const BAR_MS = 200;
+
+export type LogTarget = { write(text: string): void; readonly colour: boolean };
+
+/** Standard error, written synchronously: nothing may be lost when the process ends. */
+export const STDERR: LogTarget = {
+  colour: process.stderr.isTTY === true && (process.env['NO_COLOR'] ?? '') === '',
+  write(text) {
+    try {
+      writeSync(2, text);
+    } catch {
+      // A closed or full pipe must not turn a verdict into a crash.
+    }
+  },
+};
+
+export function createLog(format: LogFormat, target: LogTarget = STDERR): Log {
+  const progress = createProgress(() => performance.now());
+  let bar = '';
+  let running = false;
+  const clearBar = (): void => {
+    if (bar !== '') target.write('\r\u001b[K');
+    bar = '';
+  };
+  const show = (): void => {
+    if (!running) return;
+    const now = progress.read();
+    if (format === 'human') {
+      clearBar();
+      bar = `  ${formatProgress(now)}`;
+      target.write(bar);
+    } else if (format === 'plain') target.write(`${stamp()} INFO  progress: ${formatProgress(now)}\n`);
+    else {
+      const { secondsLeft, bytesPerSecond, ...rest } = now;
+      target.write(
+        jsonLine('info', 'progress', {
+          ...rest,
+          bytesPerSecond: Math.round(bytesPerSecond),
+          ...(secondsLeft !== undefined && { secondsLeft: Math.ceil(secondsLeft) }),
+        }),
+      );
+    }
+  };
+  const timer = setInterval(show, format === 'human' ? BAR_MS : PROGRESS_MS);
+  timer.unref();
+  return {
+    emit(event) {
+      progress.take(event);
+      if (event.kind === 'manifestRead') running = true;
+      if (event.kind === 'modelDone' || event.kind === 'failed') running = false;
+      const text = format === 'json' ? json(event) : format === 'plain' ? plain(event) : human(event, target.colour);
+      if (text === undefined) return;
+      clearBar();
+      target.write(text);
+    },
+    close() {
+      clearInterval(timer);
+      clearBar();
+    },
+  };
+}
+
+/** Events of every file and every chunk would drown the rest; the report has them. */
+function isQuiet(event: Event): boolean {
+  return event.kind === 'bytes' || event.kind === 'sizeKnown' || event.kind === 'fileDone';
+}
+
+function json(event: Event): string | undefined {
+  if (isQuiet(event)) return undefined;
+  const { kind, ...facts } = event;
+  const level = kind === 'failed' ? 'error' : kind === 'warning' || kind === 'fileRetried' ? 'warn' : 'info';
+  const extra = event.kind === 'failed' ? { ...event.error, exitCode: exitCodeOf(event.error.code) } : facts;
+  return jsonLine(level, kind, extra);
+}
+
+function jsonLine(level: string, event: string, facts: object): string {
+  return `${JSON.stringify({ time: new Date().toISOString(), level, event, ...facts })}\n`;
+}
+
+function plain(event: Event): string | undefined {
+  if (isQuiet(event)) return undefined;
+  const level = event.kind === 'failed' ? 'ERROR' : event.kind === 'warning' || event.kind === 'fileRetried' ? 'WARN ' : 'INFO ';
+  return sentence(event)
+    .split('\n')
+    .map((line) => `${stamp()} ${level} ${line}\n`)
+    .join('');
+}
+
+function human(event: Event, colour: boolean): string | undefined {
+  if (isQuiet(event)) return undefined;
+  const paint = (code: number, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
+  switch (event.kind) {
+    case 'failed':
+      return `${paint(31, '✗')} ${sentence(event)}\n`;
+    case 'modelDone':
+      return `${paint(32, '✓')} ${sentence(event)}\n`;
+    case 'warning':
+    case 'fileRetried':
+      return `${paint(33, '!')} ${sentence(event)}\n`;
+    case 'modelStart':
+      return `${paint(1, '▸')} ${sentence(event)}\n`;
+    default:
+      return `  ${sentence(event)}\n`;
+  }
+}
+
+/** What happened, in words. */
+function sentence(event: Event): string {
+  switch (event.kind) {
+    case 'modelStart':
+      return `${event.destination === undefined ? 'verifying' : 'pulling'} ${event.source}${event.destination === undefined ? '' : ` to ${event.destination}`}`;
+    case 'bundleFound':
+      return `bundle ${event.uri} (${formatBytes(event.sizeBytes)})`;
+    case 'signatureVerified':
+      return `signed by ${event.signer} [${event.method}]`;
+    case 'manifestRead':
+      return `manifest lists ${event.files} files${event.totalBytes === undefined ? '' : ` (${formatBytes(event.totalBytes)})`}, model digest sha256:${event.rootDigest}`;
+    case 'fileRetried':
+      return `${event.path}: attempt ${event.attempt} failed (${event.error.code}: ${event.error.message}); trying again`;
+    case 'published':
+      return `published ${event.files} files in ${event.destination}`;
+    case 'modelDone':
+      return `Verification succeeded: ${event.source}, ${event.files} files, ${formatBytes(event.totalBytes)} in ${(event.ms / 1000).toFixed(1)} s`;
+    case 'warning':
+      return event.message;
+    case 'failed':
+      return refusal(event.error);
+    case 'bytes':
+    case 'sizeKnown':
+    case 'fileDone':
+      return '';
+  }
+}
+
+/** What, where, expected, found, and what to do now. */
+export function refusal(error: SerialisedError): string {
+  const { context } = error;
+  const verdict = exitCodeOf(error.code) === 1 ? 'BLOCKED' : 'FAILED';
+  const lines = [`${verdict} ${error.code} (exit ${exitCodeOf(error.code)}): ${error.message}`];
+  if (context.expected !== undefined) lines.push(`  expected: ${context.expected}`);
+  if (context.found !== undefined) lines.push(`  found:    ${context.found}`);
+  lines.push(`  what now: ${error.hint}`);
+  return lines.join('\n');
+}
+
+function stamp(): string {
+  return new Date().toISOString();
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constants } from 'node:fs';
+import { open, rename, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { AppError } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
+
+/** Writes the report beside its name and renames it: a reader sees all of it or nothing. @throws IO */
+export async function writeReport(path: string, report: object): Promise<void> {
+  const temporary = `${path}.tmp-${process.pid}`;
+  try {
+    await using file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o644);
+    await file.writeFile(`${JSON.stringify(report, undefined, 2)}\n`);
+    await file.sync();
+    await rename(temporary, path);
+    await using directory = await open(dirname(path), constants.O_RDONLY);
+    await directory.sync().catch(() => {});
+  } catch (cause) {
+    await unlink(temporary).catch(() => {});
+    throw new AppError('IO', `the report ${printable(path)} cannot be written: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}
+
+/** The kubelet's file is made by it, for any user to write, and is not there elsewhere. A failure to write it changes no verdict. */
+export async function writeTermination(path: string, message: string): Promise<void> {
+  try {
+    const create = path.startsWith('/dev/') ? 0 : constants.O_CREAT;
+    await using file = await open(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NONBLOCK | create, 0o644);
+    await file.writeFile(message);
+  } catch {
+    // Not in Kubernetes, or moved by the pod's author: the log says the same.
+  }
+}

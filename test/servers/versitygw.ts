@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface Versitygw extends AsyncDisposable {
+  readonly origin: string;
+  /** Its sub-directories are buckets. */
+  readonly root: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** A real S3 server on loopback, from PATH or where `go install` puts it. */
+export async function startVersitygw(...buckets: readonly string[]): Promise<Versitygw> {
+  const root = await mkdtemp(join(tmpdir(), 'model-gate-s3-'));
+  for (const bucket of buckets) await mkdir(join(root, bucket));
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  const server = spawn(findBinary(), ['--port', `127.0.0.1:${port}`, '--keep-alive', '--quiet', 'posix', root], {
+    env: { ...process.env, ROOT_ACCESS_KEY: 'access', ROOT_SECRET_KEY: 'secret' },
+    stdio: 'ignore',
+  });
+  await answered(origin, server);
+  return {
+    origin,
+    root,
+    env: { AWS_ACCESS_KEY_ID: 'access', AWS_SECRET_ACCESS_KEY: 'secret', AWS_ENDPOINT_URL: origin },
+    async [Symbol.asyncDispose]() {
+      const exit = once(server, 'exit');
+      server.kill();
+      await exit;
+      await rm(root, { recursive: true });
+    },
+  };
+}
+
+function findBinary(): string {
+  const inPath = (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, 'versitygw'));
+  const found = inPath.find((path) => existsSync(path));
+  return found ?? join(execFileSync('go', ['env', 'GOPATH']).toString().trim(), 'bin', 'versitygw');
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+async function answered(origin: string, server: { readonly exitCode: number | null }): Promise<void> {
+  for (let attempt = 0; attempt < 200 && server.exitCode === null; attempt++) {
+    const response = await fetch(origin).catch(() => undefined);
+    if (response !== undefined) return void (await response.body?.cancel());
+    await sleep(50);
+  }
+  throw new Error('versitygw does not answer');
+}
