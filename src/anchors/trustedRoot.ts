@@ -48,7 +48,12 @@ function parseJson(bytes: Buffer, name: string): unknown {
   }
 }
 
+/** A file carries no date of its own: its newest log or authority tells how old it is at least. */
 function checked(root: SigstoreRoot): SigstoreRoot {
-  readTrustMaterial(root);
-  return root;
+  const { certificateAuthorities, tlogs, ctlogs, timestampAuthorities } = readTrustMaterial(root);
+  const starts = [...certificateAuthorities, ...tlogs, ...ctlogs, ...timestampAuthorities].map(({ validFor }) => validFor.start.getTime());
+  const newest = Math.max(0, ...starts.filter(Number.isFinite));
+  if (newest === 0) return root;
+  const date = new Date(newest).toISOString().slice(0, 10);
+  return { ...root, description: `${root.description}, newest entry of ${date}`, date };
 }

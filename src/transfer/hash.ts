@@ -13,7 +13,7 @@ export async function hasherFactory(algorithm: HashAlgorithm): Promise<() => Has
     case 'blake2b':
       return () => opensslHasher('blake2b512');
     case 'blake3': {
-      const { createBLAKE3 } = await import('hash-wasm');
+      const { createBLAKE3 } = await import('./blake3.ts');
       const spare = [await createBLAKE3()];
       // One WebAssembly instance is one state; parts of a file are hashed one after the other, so one instance is reused.
       return () => {

@@ -83,7 +83,7 @@ async function send({ settings, request }: Exchange, hop: Hop, route: Route): Pr
   const { range, ifMatch, signal } = request;
   signal.throwIfAborted();
   try {
-    const response = await route.dispatcher.request({
+    return await route.dispatcher.request({
       origin: hop.url.origin,
       path: hop.url.pathname + hop.url.search,
       method: 'GET',
@@ -99,9 +99,6 @@ async function send({ settings, request }: Exchange, hop: Hop, route: Route): Pr
         ...(ifMatch !== undefined && { 'if-match': ifMatch }),
       },
     });
-    // A body that fails before anybody reads it would otherwise end the process by an unhandled 'error' event.
-    response.body.on('error', () => {});
-    return response;
   } catch (error) {
     signal.throwIfAborted();
     throw connectionError(error, hop.url, settings, route.through);

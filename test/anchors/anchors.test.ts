@@ -169,7 +169,7 @@ describe('a trusted root of one’s own', () => {
     loadAnchors({ kind: 'sigstore', root: { kind, ref: await file('root.json', content) }, signers }, deps);
 
   it('is a trusted_root.json or the trustedRoot of a client trust configuration', async () => {
-    const expected = { root: { json: embedded.trustedRoot, description: join(folder, 'root.json') } };
+    const expected = { root: { json: embedded.trustedRoot, description: `${join(folder, 'root.json')}, newest entry of 2025-09-23`, date: '2025-09-23' } };
     await expect(load('trusted-root', json)).resolves.toMatchObject(expected);
     await expect(load('trust-config', `{"mediaType":"x","trustedRoot":${json},"signingConfig":{}}`)).resolves.toMatchObject(expected);
   });

@@ -294,6 +294,7 @@ describe('TLS', () => {
     );
     expect(await read(SINGLE, { ...env, S3_VERIFY_SSL: '0' })).toBe('single');
     expect(await read(SINGLE, { ...env, S3_VERIFY_SSL: 'False' })).toBe('single');
+    expect(await read(SINGLE, env, withS3({ verifyTls: false }))).toBe('single');
   });
 
   test.each([{ AWS_CA_BUNDLE: '/absent/ca.crt' }, { CA_BUNDLE_CONFIGMAP_NAME: 'cas', CA_BUNDLE_VOLUME_MOUNT_POINT: '/absent' }])(

@@ -81,6 +81,7 @@ describe('a whole object', () => {
     const first = await transport.open(locator, { signal: never });
     await first.discard();
     await first.discard();
+    server.next('/file', { kind: 'chunked' });
     const second = await transport.open(locator, { signal: never });
     await second.body[Symbol.asyncIterator]().next();
     await second.discard();
@@ -126,6 +127,14 @@ describe('a range', () => {
       expect(failure).toMatchObject({ code: 'SOURCE_UNAVAILABLE', context: { retry: 'no', expected: 'bytes 10-19' } });
     },
   );
+
+  test.each(['bytes 5-19/100', 'bytes 10-15/100', 'bytes 10-25/100'])('answered by the range %j without Content-Length is refused', async (contentRange) => {
+    await using chunked = await startChunked(contentRange, 'x'.repeat(10));
+    expect(await failureOf(get(`${chunked.origin}/x`, { range: { start: 10, end: 20 } }))).toMatchObject({
+      code: 'SOURCE_UNAVAILABLE',
+      context: { retry: 'no' },
+    });
+  });
 
   test('that nobody asked for is refused', async () => {
     expect(await failureWhen({ kind: 'status', status: 206, body: 'x' })).toMatchObject({ code: 'SOURCE_UNAVAILABLE', context: { retry: 'no' } });
@@ -197,13 +206,19 @@ describe('a body that is not whole', () => {
     expect(received).toBe(8 << 20);
   });
 
-  test('never has bytes past its length', async () => {
-    await using chatty = await listen((_, response) => {
-      response.writeHead(206, { 'content-range': 'bytes 0-3/100', 'transfer-encoding': 'chunked' }).end('12345');
-    });
-    expect(await codeOf(get(`${chatty.origin}/x`, { range: { start: 0, end: 4 } }))).toBe('SOURCE_UNAVAILABLE');
+  test.each([
+    ['bytes 0-3/100', '12345'],
+    ['bytes 0-3/100', '123'],
+  ])('because the range %s, sent without Content-Length, is %j never ends normally', async (contentRange, body) => {
+    await using server = await startChunked(contentRange, body);
+    expect(await codeOf(get(`${server.origin}/x`, { range: { start: 0, end: 4 } }))).toBe('SOURCE_UNAVAILABLE');
   });
 });
+
+/** Answers any range with this one, in chunked encoding. */
+function startChunked(contentRange: string, body: string) {
+  return listen((_, response) => void response.writeHead(206, { 'content-range': contentRange, 'transfer-encoding': 'chunked' }).end(body));
+}
 
 describe('an abort', () => {
   const reason = new Error('enough');

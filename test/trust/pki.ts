@@ -31,7 +31,7 @@ export type CertificateOptions = {
   readonly to?: Date;
   readonly ca?: boolean;
   readonly pathLength?: number;
-  readonly keyUsage?: readonly ('digitalSignature' | 'keyCertSign' | 'keyAgreement')[];
+  readonly keyUsage?: readonly ('digitalSignature' | 'keyCertSign' | 'keyAgreement')[] | undefined;
   readonly purposes?: readonly string[];
   readonly purposesCritical?: boolean;
   readonly names?: readonly pkijs.GeneralName[];

@@ -128,7 +128,7 @@ describe('a timestamp proves nothing', () => {
 
   it('for another time, whichever byte of it is altered', async () => {
     const good = await timestamp(signature, tsa, { at });
-    for (let i = 0; i < good.length; i += 5) {
+    for (let i = 0; i < good.length; i += 11) {
       const altered = Buffer.from(good);
       altered[i] = (altered[i] ?? 0) ^ 1;
       const verdict = await check(altered, ca);

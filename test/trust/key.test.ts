@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from 'vitest';
+import { isNonEmpty } from '../../src/base/brands.ts';
+import type { ParsedBundle } from '../../src/oms/bundle.ts';
+import { PAYLOAD_TYPE, preAuthEncodingV020 } from '../../src/oms/dsse.ts';
+import { curveOf, keyFingerprint } from '../../src/trust/ecdsa.ts';
+import type { TrustAnchors } from '../../src/trust/trust.ts';
+import { verifySignature } from '../../src/trust/verify.ts';
+import { bundleOf, type KeyKind, type KeyPair, keyPair, leaf, NOW, PAYLOAD, root, signatureOf } from './pki.ts';
+
+function anchors(...pairs: readonly KeyPair[]): TrustAnchors {
+  const keys = pairs.map(({ publicKey }) => ({ key: publicKey, curve: curveOf(publicKey), fingerprint: keyFingerprint(publicKey) }));
+  if (!isNonEmpty(keys)) throw new Error('no keys');
+  return { kind: 'key', keys };
+}
+
+function bundle(signature: Buffer, hint?: string): ParsedBundle {
+  return {
+    envelope: { payload: PAYLOAD, payloadType: PAYLOAD_TYPE, signature },
+    material: { kind: 'key', timestamps: [], ...(hint === undefined ? {} : { hint }) },
+  };
+}
+
+const invalid = { code: 'SIGNATURE_INVALID' };
+
+describe('the key method', () => {
+  it.each<KeyKind>(['P-256', 'P-384', 'P-521'])('verifies with a given key on %s', async (kind) => {
+    const pair = keyPair(kind);
+    const payload = await verifySignature(bundle(signatureOf(pair), keyFingerprint(pair.publicKey)), anchors(keyPair('P-256'), pair), NOW);
+    expect(payload).toMatchObject({ bytes: PAYLOAD, encoding: 'DSSEv1', signer: { kind: 'key', curve: kind, fingerprint: keyFingerprint(pair.publicKey) } });
+  });
+
+  it('refuses signatures by other keys, also when the hint names the given one', async () => {
+    const [ours, theirs] = [keyPair('P-256'), keyPair('P-256')];
+    await expect(verifySignature(bundle(signatureOf(theirs)), anchors(ours), NOW)).rejects.toMatchObject(invalid);
+    await expect(verifySignature(bundle(signatureOf(theirs), keyFingerprint(ours.publicKey)), anchors(ours), NOW)).rejects.toMatchObject(invalid);
+  });
+
+  it('refuses a bundle that wants another key', async () => {
+    const pair = keyPair('P-256');
+    await expect(verifySignature(bundle(signatureOf(pair), 'f'.repeat(64)), anchors(pair), NOW)).rejects.toMatchObject({
+      ...invalid,
+      context: { found: 'f'.repeat(64) },
+    });
+  });
+
+  it('refuses the hash of another curve, the encoding of v0.2.0, bytes behind the signature and garbage', async () => {
+    const pair = keyPair('P-384');
+    const good = signatureOf(pair);
+    for (const wrong of [
+      signatureOf(pair, undefined, 'sha256'),
+      signatureOf(pair, preAuthEncodingV020, 'sha384'),
+      Buffer.concat([good, Buffer.from([0])]),
+      Buffer.from('garbage'),
+    ]) {
+      await expect(verifySignature(bundle(wrong), anchors(pair), NOW)).rejects.toMatchObject(invalid);
+    }
+  });
+
+  it('has no place for other kinds of keys', () => {
+    for (const kind of ['rsa-2048', 'ed25519', 'secp256k1'] as const) {
+      expect(() => curveOf(keyPair(kind).publicKey)).toThrow(expect.objectContaining({ code: 'ALGORITHM_REFUSED' }));
+    }
+  });
+});
+
+describe('the method', () => {
+  it('is the caller’s choice, never the bundle’s', async () => {
+    const ca = await root();
+    const signer = await leaf(ca);
+    const certificates: TrustAnchors = { kind: 'certificate', anchors: [ca.der], helpers: [], timestampAuthorities: [], expired: 'refuse' };
+    const sigstore: TrustAnchors = { kind: 'sigstore', root: { json: {}, description: 'none' } };
+    await expect(verifySignature(bundleOf(signer, [signer]), certificates, NOW)).resolves.toBeDefined();
+    await expect(verifySignature(bundleOf(signer, [signer]), anchors(signer), NOW)).rejects.toMatchObject({
+      ...invalid,
+      context: { expected: 'key', found: 'certificate' },
+    });
+    await expect(verifySignature(bundleOf(signer, [signer]), sigstore, NOW)).rejects.toMatchObject(invalid);
+    await expect(verifySignature(bundle(signatureOf(signer)), certificates, NOW)).rejects.toMatchObject(invalid);
+  });
+});
