@@ -51,7 +51,14 @@ async function main(): Promise<void> {
 
   const results = [
     await act('1  A signed model', 'The bundle is checked first, then every byte on its way in.', `${base}/chat-v2/`, [], 0),
-    await act('2  Poisoned weights: one byte flipped in the store', 'The signature still holds; the file is not what was signed.', `${base}/chat-v2/`, [], 1, () => flipByte('chat-v2/model.safetensors')),
+    await act(
+      '2  Poisoned weights: one byte flipped in the store',
+      'The signature still holds; the file is not what was signed.',
+      `${base}/chat-v2/`,
+      [],
+      1,
+      () => flipByte('chat-v2/model.safetensors'),
+    ),
     await act(
       '3  A swapped model: the older version, genuinely signed, in place of the new one',
       'Every signature is right. Only the pin knows which version was meant.',
@@ -59,7 +66,9 @@ async function main(): Promise<void> {
       ['--expect-digest', `sha256:${wanted}`],
       1,
     ),
-    await act('4  The bundle removed', 'Unsigned is not the same as unchecked: there is no mode that lets it through.', `${base}/chat-v1/`, [], 1, () => rmSync(join(store, 'chat-v1/model.sig'))),
+    await act('4  The bundle removed', 'Unsigned is not the same as unchecked: there is no mode that lets it through.', `${base}/chat-v1/`, [], 1, () =>
+      rmSync(join(store, 'chat-v1/model.sig')),
+    ),
   ];
   say(paint(1, 'What a pod would have done'));
   for (const { title, code } of results) say(`  ${code === 0 ? paint(32, 'server starts     ') : paint(31, 'server never runs ')} exit ${code}  ${title}`);
@@ -87,7 +96,10 @@ async function act(title: string, lesson: string, source: string, flags: readonl
 
 function run(args: readonly string[]): Promise<number> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, MODEL_GATE_TERMINATION_LOG: join(home, 'termination') } });
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      stdio: ['ignore', 'inherit', 'pipe'],
+      env: { ...process.env, MODEL_GATE_TERMINATION_LOG: join(home, 'termination') },
+    });
     child.stderr.on('data', (text: Buffer) => process.stdout.write(text.toString().replace(/^(?=.)/gm, '   ')));
     child.on('close', (code) => resolve(code ?? -1));
   });

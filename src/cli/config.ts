@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { parse } from 'yaml';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { readSmallFile } from '../transfer/fetchSmall.ts';
@@ -9,7 +10,6 @@ const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 export async function readConfigFile(path: string): Promise<unknown> {
   try {
     const bytes = await readSmallFile(path, MAX_CONFIG_BYTES, 'follow');
-    const { parse } = await import('yaml');
     return parse(bytes.toString('utf8'), { maxAliasCount: 0, uniqueKeys: true, strict: true }) as unknown;
   } catch (cause) {
     throw new AppError(

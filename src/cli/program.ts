@@ -7,7 +7,6 @@ import { type Resolved, resolveOptions, suggest } from '../plan/load.ts';
 import { makePullPlan, makeVerifyPlan } from '../plan/make.ts';
 import { type Command, envName, OPTION_NAMES, type Option, optionOf } from '../plan/options.ts';
 import type { Plan } from '../plan/plan.ts';
-import { readConfigFile } from './config.ts';
 import { describePlan } from './dryRun.ts';
 import { type Host, runPlan } from './run.ts';
 import { VERSION } from './version.ts';
@@ -33,7 +32,7 @@ export async function runProgram(argv: readonly string[], host: Host): Promise<n
 async function resolve(command: Command, flags: Readonly<Record<string, unknown>>, host: Host): Promise<Resolved> {
   const configPath = flags['config'] ?? (host.env[envName('config')] || undefined);
   if (configPath !== undefined && typeof configPath !== 'string') throw new AppError('USAGE', '--config may be given only once');
-  const file = configPath === undefined ? undefined : await readConfigFile(configPath);
+  const file = configPath === undefined ? undefined : await (await import('./config.ts')).readConfigFile(configPath);
   return resolveOptions(command, { flags, env: host.env, file });
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { basename } from 'node:path';
 import { AppError } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import type { Address, GatePlan } from '../plan/plan.ts';
 import { openSource } from '../source/open.ts';
 import type { ObjectRef, Source } from '../source/source.ts';
-import { readSmall } from '../transfer/fetchSmall.ts';
+import { readSmall, readSmallFile } from '../transfer/fetchSmall.ts';
+import { isObjectMissing } from '../transfer/httpErrors.ts';
 import type { GateDeps } from './gate.ts';
 
 /** `inside`: below the model's URI; `beside`: next to it; `given`: where --bundle says. `name` is its file name. */
@@ -35,15 +37,19 @@ export async function findBundle(source: Source, plan: GatePlan, deps: GateDeps)
 }
 
 async function readGiven(address: Address, plan: GatePlan, deps: GateDeps): Promise<FoundBundle> {
-  const name = basenameOf(address);
   const uri = redactUri(address.uri);
   try {
+    if (address.spec.kind === 'file') {
+      // Mounted from a ConfigMap or Secret it is a link; its name says nothing, its signature everything.
+      const bytes = await readSmallFile(address.spec.path, plan.limits.bundleBytes, 'follow');
+      return { bytes, uri, name: basename(address.spec.path), place: 'given' };
+    }
     await using source = await openSource(address.spec, plan.source, deps.env);
     const read = await tryRead(source, { kind: 'self' }, plan, deps);
-    if (Buffer.isBuffer(read)) return { bytes: read, uri, name, place: 'given' };
-    throw read;
+    if (!Buffer.isBuffer(read)) throw read;
+    return { bytes: read, uri, name: source.basename, place: 'given' };
   } catch (error) {
-    if (!(error instanceof AppError) || !isMissing(error)) throw error;
+    if (!isMissing(error)) throw error;
     throw new AppError('UNSIGNED', `No such file: the bundle ${uri} does not exist`, { context: { uri }, cause: error });
   }
 }
@@ -59,8 +65,8 @@ async function tryRead(source: Source, ref: ObjectRef, plan: GatePlan, deps: Gat
 }
 
 /** Only an object that is missing: a bucket or host that is missing is the source's trouble, not an unsigned model. */
-function isMissing(error: AppError): boolean {
-  return error.code === 'MODEL_NOT_FOUND' || (error.code === 'SOURCE_NOT_FOUND' && error.context.op !== 'bucket');
+function isMissing(error: unknown): boolean {
+  return isObjectMissing(error) || (error instanceof AppError && error.code === 'MODEL_NOT_FOUND');
 }
 
 function candidatesFor(source: Source): readonly Candidate[] {
@@ -94,16 +100,5 @@ function displayOf(source: Source, ref: ObjectRef): string {
       return `${source.displayUri}${ref.suffix}`;
     case 'inside':
       return `${source.displayUri.replace(/\/$/, '')}/${printable(ref.path)}`;
-  }
-}
-
-function basenameOf({ spec }: Address): string {
-  switch (spec.kind) {
-    case 's3':
-      return spec.key.slice(spec.key.lastIndexOf('/') + 1);
-    case 'http':
-      return decodeURIComponent(spec.url.pathname.slice(spec.url.pathname.lastIndexOf('/') + 1));
-    case 'file':
-      return spec.path.slice(spec.path.lastIndexOf('/') + 1);
   }
 }

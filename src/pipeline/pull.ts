@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { AppError, CATALOGUE, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { GIT_PATHS, type ManifestFile } from '../oms/manifest.ts';
-import { isWithin } from '../oms/path.ts';
+import { isWithin, parseModelPath } from '../oms/path.ts';
 import type { PullPlan } from '../plan/plan.ts';
 import type { ModelEvidence } from '../report/evidence.ts';
 import { openSource } from '../source/open.ts';
@@ -16,6 +16,7 @@ import { openStaging, STAGING_PREFIX, type Staging } from '../store/staging.ts';
 import { readTree, type Tree } from '../store/tree.ts';
 import { type Budget, defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
+import { isObjectMissing } from '../transfer/httpErrors.ts';
 import type { TrustAnchors } from '../trust/trust.ts';
 import { openAnchors } from './anchors.ts';
 import { fileEvidence } from './files.ts';
@@ -49,7 +50,7 @@ async function pullOne(source: Source, path: string, plan: PullPlan, anchors: Tr
     const kept = results.filter((result) => result.origin === 'kept').map((result) => result.file);
     deps.signal.throwIfAborted();
     await publish(completeTree(manifest, selection.wanted, { staged, kept }), destination, staging, { prune: standing.prune, way: standing.way });
-    if (plan.keepBundle) await publishSmall(destination, accepted.bundle.name, accepted.bundle.bytes, staging.modes);
+    if (plan.keepBundle) await publishSmall(destination, publishedBundleName(accepted), accepted.bundle.bytes, staging.modes);
     deps.emit({ kind: 'published', destination: printable(destination.path), files: results.length });
     const totalBytes = results.reduce((sum, result) => sum + result.sizeBytes, 0);
     deps.emit({
@@ -136,8 +137,8 @@ async function refuseStrangers(run: Run, tree: Tree, existing: Dir): Promise<rea
   const wanted = new Set<string>(accepted.selection.wanted.map((file) => file.path));
   const strangers = [...tree.files.keys()].filter((name) => !wanted.has(name));
   const odd = tree.odd.filter((entry) => entry.problem === 'name' || !wanted.has(entry.display));
-  const ourBundle = strangers.includes(accepted.bundle.name) && (plan.keepBundle || (await isSameModel(run, existing)));
-  const names = strangers.filter((name) => !(ourBundle && name === accepted.bundle.name));
+  const ourBundle = strangers.includes(publishedBundleName(accepted)) && (plan.keepBundle || (await isSameModel(run, existing)));
+  const names = strangers.filter((name) => !(ourBundle && name === publishedBundleName(accepted)));
   const unnameable = odd.filter((entry) => entry.problem === 'name');
   if (plan.prune && unnameable.length === 0) return [...names, ...odd.map((entry) => entry.display)];
   if (plan.unsignedFiles === 'ignore') return [];
@@ -236,9 +237,7 @@ async function openSourceFile(run: Run, file: ManifestFile, ref: Parameters<Sour
 
 /** The manifest names it, so it has to be there: 404 for a signed file is a broken model, not a broken source. */
 function missingAtSource(file: ManifestFile, error: unknown): unknown {
-  const gone =
-    (error instanceof AppError && error.code === 'SOURCE_NOT_FOUND' && error.context.op !== 'bucket') ||
-    ['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '');
+  const gone = isObjectMissing(error) || ['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '');
   if (!gone) return error;
   const name = printable(file.path);
   return new AppError('FILE_MISSING', `Missing files in model: '${name}' is signed but not at the source`, {
@@ -249,6 +248,21 @@ function missingAtSource(file: ManifestFile, error: unknown): unknown {
 
 function common(run: Run): { budget: Budget; maxFileBytes: number; emit: GateDeps['emit']; signal: AbortSignal } {
   return { budget: run.budget, maxFileBytes: run.plan.limits.fileBytes, emit: run.deps.emit, signal: run.deps.signal };
+}
+
+/** The name the bundle had, unless that is no file name here or a signed file has it already. */
+function publishedBundleName({ bundle, manifest }: Accepted): string {
+  const taken = new Set(manifest.files.map((file) => file.path.split('/')[0]));
+  const usable = (name: string): boolean => 'path' in parseModelPath(name) && !name.includes('/') && !name.startsWith(STAGING_PREFIX) && !taken.has(name);
+  const name = [bundle.name, 'model.sig', 'model.sigstore.json'].find(usable);
+  if (name !== undefined) return name;
+  throw new AppError(
+    'PLAN_CONTRADICTION',
+    `the model has files of its own called '${printable(bundle.name)}' and model.sig; the bundle cannot stand beside them`,
+    {
+      hint: 'Pass --no-keep-bundle.',
+    },
+  );
 }
 
 /** Two names that a case-insensitive volume would make one. */
@@ -285,7 +299,8 @@ function nestedDestinations(plan: PullPlan, destination: Destination, wanted: re
 
 /** The bundle published earlier says which model stands there. It decides nothing about trust, only about repairing in place. */
 async function isSameModel(run: Run, existing: Dir): Promise<boolean> {
-  const { bytes, name } = run.accepted.bundle;
+  const { bytes } = run.accepted.bundle;
+  const name = publishedBundleName(run.accepted);
   try {
     await using file = await existing.openFile(name);
     if ((await file.stat()).size !== bytes.length) return false;

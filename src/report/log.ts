@@ -12,10 +12,11 @@ export type Log = { readonly emit: Emit; close(): void };
 const PROGRESS_MS = 10_000;
 const BAR_MS = 200;
 
-export type LogTarget = { write(text: string): void; readonly colour: boolean };
+export type LogTarget = { write(text: string): void; readonly colour: boolean; readonly terminal: boolean };
 
 /** Standard error, written synchronously: nothing may be lost when the process ends. */
 export const STDERR: LogTarget = {
+  terminal: process.stderr.isTTY === true,
   colour: process.stderr.isTTY === true && (process.env['NO_COLOR'] ?? '') === '',
   write(text) {
     try {
@@ -38,6 +39,7 @@ export function createLog(format: LogFormat, target: LogTarget = STDERR): Log {
     if (!running) return;
     const now = progress.read();
     if (format === 'human') {
+      if (!target.terminal) return;
       clearBar();
       bar = `  ${formatProgress(now)}`;
       target.write(bar);
@@ -149,8 +151,9 @@ export function refusal(error: SerialisedError): string {
   const { context } = error;
   const verdict = exitCodeOf(error.code) === 1 ? 'BLOCKED' : 'FAILED';
   const lines = [`${verdict} ${error.code} (exit ${exitCodeOf(error.code)}): ${error.message}`];
-  if (context.expected !== undefined) lines.push(`  expected: ${context.expected}`);
-  if (context.found !== undefined) lines.push(`  found:    ${context.found}`);
+  const told = (fact: string): boolean => error.message.includes(fact);
+  if (context.expected !== undefined && !told(context.expected)) lines.push(`  expected: ${context.expected}`);
+  if (context.found !== undefined && !told(context.found)) lines.push(`  found:    ${context.found}`);
   lines.push(`  what now: ${error.hint}`);
   return lines.join('\n');
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
+import { GetObjectCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { AppError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { SourceSpec } from '../plan/uri.ts';
@@ -69,7 +70,6 @@ function requirePlainKey(key: string, displayUri: string): void {
 }
 
 async function createClient(options: S3Options, http: HttpSettings): Promise<S3Client> {
-  const { S3Client } = await import('@aws-sdk/client-s3');
   const config: S3ClientConfig = {
     forcePathStyle: options.addressing === 'path',
     useAccelerateEndpoint: options.accelerate,
@@ -155,7 +155,6 @@ function isServerFault(cause: unknown): boolean {
 }
 
 async function presign(client: S3Client, bucket: string, key: string, displayUri: string): Promise<string> {
-  const [{ GetObjectCommand }, { getSignedUrl }] = await Promise.all([import('@aws-sdk/client-s3'), import('@aws-sdk/s3-request-presigner')]);
   try {
     return await getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: key }), { expiresIn: URL_LIFETIME_SECONDS });
   } catch (cause) {

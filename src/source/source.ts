@@ -55,7 +55,7 @@ export type SourceSettings = {
     readonly addressing: 'auto' | 'path' | 'virtual';
     readonly anonymous: boolean;
     readonly accelerate: boolean;
-    /** As for http, but S3_VERIFY_SSL, AWS_CA_BUNDLE and the like have their say first. */
+    /** As for http; without it AWS_CA_BUNDLE and the cluster's bundle count. Either of `verifyTls` and S3_VERIFY_SSL can switch verification off. */
     readonly caBundle?: string;
     readonly verifyTls: boolean;
   };

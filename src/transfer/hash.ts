@@ -12,17 +12,8 @@ export async function hasherFactory(algorithm: HashAlgorithm): Promise<() => Has
       return () => opensslHasher('sha256');
     case 'blake2b':
       return () => opensslHasher('blake2b512');
-    case 'blake3': {
-      const { createBLAKE3 } = await import('./blake3.ts');
-      const spare = [await createBLAKE3()];
-      // One WebAssembly instance is one state; parts of a file are hashed one after the other, so one instance is reused.
-      return () => {
-        const wasm = spare[0];
-        if (wasm === undefined) throw new Error('BLAKE3 is not loaded');
-        wasm.init();
-        return { update: (bytes) => void wasm.update(bytes), digest: () => wasm.digest('hex') as HexDigest };
-      };
-    }
+    case 'blake3':
+      return (await import('./blake3.ts')).blake3Factory();
   }
 }
 

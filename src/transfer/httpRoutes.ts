@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { SecureContext } from 'node:tls';
-import type { Agent, Dispatcher } from 'undici';
+import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { AppError } from '../base/errors.ts';
 import type { HttpSettings } from '../source/source.ts';
 import { bypassesProxy } from './noProxy.ts';
@@ -14,7 +14,6 @@ const MAX_HEADER_BYTES = 32 * 1024;
 
 /** Chooses the proxy itself: the library's own agent sends https through HTTP_PROXY when HTTPS_PROXY is unset, and knows no CIDR blocks. @throws CONFIG_INVALID */
 export async function createRoutes(settings: HttpSettings, connections: number): Promise<Routes> {
-  const undici = await import('undici');
   const secure = await tlsOptions(settings);
   const tls = { ...secure, timeout: settings.connectTimeoutMs, autoSelectFamily: true };
   const options = {
@@ -25,12 +24,12 @@ export async function createRoutes(settings: HttpSettings, connections: number):
     maxHeaderSize: MAX_HEADER_BYTES,
     connect: tls,
   } satisfies Agent.Options;
-  const direct: Route = { dispatcher: new undici.Agent(options), through: 'direct' };
+  const direct: Route = { dispatcher: new Agent(options), through: 'direct' };
   const viaProxy = (uri: string | undefined): Route | undefined => {
     if (uri === undefined) return undefined;
     // The private CA may have signed the proxy's certificate as well as the server's.
     return {
-      dispatcher: new undici.ProxyAgent({ ...options, uri, connectTimeout: settings.connectTimeoutMs, requestTls: tls, proxyTls: tls }),
+      dispatcher: new ProxyAgent({ ...options, uri, connectTimeout: settings.connectTimeoutMs, requestTls: tls, proxyTls: tls }),
       through: 'proxy',
     };
   };

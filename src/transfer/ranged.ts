@@ -5,6 +5,7 @@ import { AppError, asAppError } from '../base/errors.ts';
 import type { Locator } from '../source/source.ts';
 import { backoffMs, isRetryable } from './backoff.ts';
 import type { HttpObject, HttpTransport } from './http.ts';
+import { isRangeIgnored } from './httpErrors.ts';
 
 type HttpLocator = Extract<Locator, { kind: 'http' }>;
 
@@ -141,6 +142,7 @@ async function* segment(state: State, range: ByteRange, opened?: HttpObject): As
       await object?.discard();
       object = undefined;
       if (state.etag === undefined && position > range.start) throw error;
+      if (isRangeIgnored(error)) throw startOver(error);
       await pauseOrThrow(state, error, attempt);
     }
   }
@@ -158,6 +160,11 @@ async function withRetries(state: State, open: () => Promise<HttpObject>): Promi
       await pauseOrThrow(state, error, attempt);
     }
   }
+}
+
+/** The server sends whole objects only: the file has to come again from its first byte, which is the engine's decision. */
+function startOver(cause: unknown): AppError {
+  return new AppError('SOURCE_UNAVAILABLE', 'the transfer was interrupted, and the server cannot resume it', { context: { retry: 'again' }, cause });
 }
 
 async function pauseOrThrow(state: State, error: unknown, attempt: number): Promise<void> {

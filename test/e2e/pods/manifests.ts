@@ -27,20 +27,21 @@ export type PodmanPod = { readonly name: string; readonly port: number; readonly
 export function render(folder: string, overlay: Overlay, images: Images, pod: PodmanPod): Promise<string> {
   const target = { kind: 'Pod', name: 'model-server' };
   const patch = [{ op: 'replace', path: '/spec/initContainers/0/args', value: overlay.args }, ...(overlay.patch ?? []), ...podmanPatch(pod)];
-  const common = { namePrefix: `${pod.name}-`, patches: [{ target, patch: JSON.stringify(patch) }] };
+  const common = { patches: [{ target, patch: JSON.stringify(patch) }] };
   if (overlay.trust.kind === 'none') {
-    return kustomize(folder, { resources: [join(K8S, 'base')], components: [join(K8S, 'components', overlay.source)], ...common }, images);
+    return kustomize(folder, pod.name, { resources: [join(K8S, 'base')], components: [join(K8S, 'components', overlay.source)], ...common }, images);
   }
   const configMapGenerator = [{ name: 'model-publisher', behavior: 'replace', literals: [`publisher.pem=${overlay.trust.pem}`] }];
-  return kustomize(folder, { resources: [join(K8S, 'overlays', overlay.source)], configMapGenerator, ...common }, images);
+  return kustomize(folder, pod.name, { resources: [join(K8S, 'overlays', overlay.source)], configMapGenerator, ...common }, images);
 }
 
 /**
- * The quickstart's pods, one manifest each, with every ConfigMap beside them. They keep their names; `ports` are theirs on loopback.
+ * The quickstart's pods by their names, one manifest each, with every ConfigMap beside them. Played, they have `prefix-` before the name.
  */
 export async function renderQuickstart(
   folder: string,
   images: Images,
+  prefix: string,
   pods: { source: number; genuine: PodmanPod; tampered: PodmanPod },
 ): Promise<ReadonlyMap<string, string>> {
   const server = (variant: 'genuine' | 'tampered') => ({
@@ -51,10 +52,10 @@ export async function renderQuickstart(
     ]),
   });
   const patches = [{ target: { kind: 'Pod', name: 'model-source' }, patch: JSON.stringify(loopbackPatch(pods.source)) }, server('genuine'), server('tampered')];
-  const documents = (await kustomize(folder, { resources: [join(EXAMPLES, 'quickstart')], patches }, images)).split('\n---\n');
+  const documents = (await kustomize(folder, prefix, { resources: [join(EXAMPLES, 'quickstart')], patches }, images)).split(SEPARATOR);
   const configMaps = documents.filter((document) => /^kind: ConfigMap$/m.test(document));
-  const manifest = (name: string) => documents.filter((document) => /^kind: Pod$/m.test(document) && document.includes(`\n  name: ${name}\n`));
-  return new Map(['model-source', 'model-server-genuine', 'model-server-tampered'].map((name) => [name, [...configMaps, ...manifest(name)].join('\n---\n')]));
+  const manifest = (name: string) => documents.filter((document) => /^kind: Pod$/m.test(document) && document.includes(`\n  name: ${prefix}-${name}\n`));
+  return new Map(['model-source', 'model-server-genuine', 'model-server-tampered'].map((name) => [name, [...configMaps, ...manifest(name)].join(SEPARATOR)]));
 }
 
 /**
@@ -63,6 +64,7 @@ export async function renderQuickstart(
  */
 export function kservePod(args: readonly string[], env: Readonly<Record<string, string>>, pem: string, images: Images, pod: PodmanPod): string {
   const name = `${pod.name}-model-server`;
+  const volume = `${pod.name}-kserve-provision-location`;
   const trust = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `${pod.name}-trust` }, data: { key: pem } };
   const variables = Object.entries({ HF_HUB_ENABLE_HF_TRANSFER: '1', HF_XET_HIGH_PERFORMANCE: '1', ...env }).map(([key, value]) => ({ name: key, value }));
   const manifest = {
@@ -80,7 +82,7 @@ export function kservePod(args: readonly string[], env: Readonly<Record<string, 
           env: [...variables, { name: 'MODEL_GATE_PUBLIC_KEY', valueFrom: { configMapKeyRef: { name: `${pod.name}-trust`, key: 'key' } } }],
           resources: { requests: { cpu: '100m', memory: '100Mi' }, limits: { cpu: '1', memory: '1Gi' } },
           terminationMessagePolicy: 'FallbackToLogsOnError',
-          volumeMounts: [{ name: 'kserve-provision-location', mountPath: '/mnt/models' }, TERMINATION_MOUNT],
+          volumeMounts: [{ name: volume, mountPath: '/mnt/models' }, TERMINATION_MOUNT],
         },
       ],
       containers: [
@@ -88,15 +90,16 @@ export function kservePod(args: readonly string[], env: Readonly<Record<string, 
           name: 'server',
           image: images.server,
           command: ['/bin/busybox', 'httpd', '-f', '-p', `127.0.0.1:${pod.port}`, '-h', '/mnt/models'],
-          volumeMounts: [{ name: 'kserve-provision-location', mountPath: '/mnt/models', readOnly: true }],
+          volumeMounts: [{ name: volume, mountPath: '/mnt/models', readOnly: true }],
         },
       ],
-      volumes: [{ name: 'kserve-provision-location', emptyDir: {} }, terminationVolume(pod)],
+      volumes: [{ name: volume, emptyDir: {} }, terminationVolume(pod)],
     },
   };
-  return [trust, manifest].map((document) => JSON.stringify(document)).join('\n---\n');
+  return [trust, manifest].map((document) => JSON.stringify(document)).join(SEPARATOR);
 }
 
+const SEPARATOR = '\n---\n';
 const ANNOTATIONS = { 'io.podman.annotations.init.container.type': 'always' };
 const TERMINATION_MOUNT = { name: 'termination-log', mountPath: '/dev/termination-log' };
 
@@ -126,19 +129,26 @@ function loopbackPatch(port: number): readonly PatchOperation[] {
 
 type Kustomization = { readonly resources: readonly string[]; readonly components?: readonly string[] } & Readonly<Record<string, unknown>>;
 
-/** kustomize takes relative paths only. */
-async function kustomize(folder: string, { resources, components = [], ...rest }: Kustomization, images: Images): Promise<string> {
+/** Every name gets the prefix, because podman has one set of names for all pods. */
+async function kustomize(folder: string, prefix: string, { resources, components = [], ...rest }: Kustomization, images: Images): Promise<string> {
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
-    resources: resources.map((path) => relative(folder, path)),
+    namePrefix: `${prefix}-`,
+    resources: resources.map((path) => relative(folder, path)), // it takes no absolute ones
     components: components.map((path) => relative(folder, path)),
     images: [image('model-gate', images.gate), image('docker.io/library/busybox', images.server)],
     ...rest,
   };
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization, null, 2));
-  return must('kustomize', ['build', folder]);
+  return (await must('kustomize', ['build', folder])).split(SEPARATOR).map(ownVolume).join(SEPARATOR);
+}
+
+/** An emptyDir is podman's volume of that bare name, shared by all pods that have one called so. */
+function ownVolume(document: string): string {
+  const pod = /^kind: Pod$/m.test(document) ? /^ {2}name: (\S+)$/m.exec(document)?.[1] : undefined;
+  return pod === undefined ? document : document.replaceAll(/\bname: models$/gm, `name: ${pod}-models`);
 }
 
 function image(name: string, reference: string): { name: string; newName: string; newTag: string } {

@@ -3,36 +3,36 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { renderQuickstart } from './manifests.ts';
 import { podmanPod, reasonOf } from './observe.ts';
-import { play, removePod, removeVolumes } from './podman.ts';
+import { type Played, play, removePod, removeVolumes } from './podman.ts';
 import { freePort } from './process.ts';
 
 const IMAGES = { gate: process.env['E2E_IMAGE'] ?? 'localhost/model-gate:dev', server: process.env['E2E_SERVER_IMAGE'] ?? 'docker.io/library/busybox:1.37.0' };
-const VOLUMES = ['model-genuine', 'model-tampered', 'model-publisher'];
 
 process.exitCode = (await main()) ? 0 : 1;
 
 async function main(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'model-gate-quickstart-'));
+  const prefix = `mg-quickstart-${process.pid}`;
   const pods = { source: await freePort(), genuine: await podmanPod(folder, 'genuine'), tampered: await podmanPod(folder, 'tampered') };
+  const manifests = await renderQuickstart(join(folder, 'overlay'), IMAGES, prefix, pods);
+  const playPod = (name: string): Promise<Played> => play(join(folder, `${name}.yaml`), manifests.get(name) ?? '', `${prefix}-${name}`);
+  const outcome = async (variant: 'genuine' | 'tampered'): Promise<string> => {
+    const played = await playPod(`model-server-${variant}`);
+    const message = await readFile(pods[variant].terminationLog, 'utf8');
+    console.log(`\nmodel-server-${variant}\n  model-gate  exit ${played.gate.exitCode}\n  server      ${played.server}\n  message     ${message.trim()}`);
+    return `${played.gate.exitCode} ${reasonOf(message)} ${played.server}`;
+  };
   try {
-    const manifests = await renderQuickstart(join(folder, 'overlay'), IMAGES, pods);
-    const outcome = new Map<string, string>();
-    for (const [name, manifest] of manifests) {
-      const played = await play(join(folder, `${name}.yaml`), manifest, name);
-      if (name === 'model-source') {
-        if (played.server !== 'running') throw new Error(`the web server is ${played.server}: ${played.error}`);
-        continue;
-      }
-      const message = await readFile(name === 'model-server-genuine' ? pods.genuine.terminationLog : pods.tampered.terminationLog, 'utf8');
-      console.log(`\n${name}\n  model-gate  exit ${played.gate.exitCode}\n  server      ${played.server}\n  message     ${message.trim()}`);
-      outcome.set(name, `${played.gate.exitCode} ${reasonOf(message)} ${played.server}`);
-    }
-    return outcome.get('model-server-genuine') === '0 verified running' && outcome.get('model-server-tampered') === '1 DIGEST_MISMATCH created';
+    const source = await playPod('model-source');
+    if (source.server !== 'running') throw new Error(`the web server is ${source.server}: ${source.error}`);
+    const found = [await outcome('genuine'), await outcome('tampered')];
+    return isDeepStrictEqual(found, ['0 verified running', '1 DIGEST_MISMATCH created']);
   } finally {
-    for (const name of ['model-server-genuine', 'model-server-tampered', 'model-source']) await removePod(name);
-    for (const name of VOLUMES) await removeVolumes(name);
+    for (const name of manifests.keys()) await removePod(`${prefix}-${name}`);
+    await removeVolumes(prefix);
     await rm(folder, { recursive: true, force: true });
   }
 }

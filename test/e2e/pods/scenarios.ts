@@ -81,7 +81,7 @@ export function scenarios(world: World): readonly Scenario[] {
     shipped('nobody says whom to trust', http('good', { kind: 'none' }), { exitCode: 2, reason: 'TRUST_METHOD_MISSING' }),
     shipped(
       'the web server is down',
-      { ...http('good'), args: ['pull', `${world.nowhere}/models/good/`, DEST]},
+      { ...http('good'), args: ['pull', `${world.nowhere}/models/good/`, DEST] },
       { exitCode: 3, reason: 'SOURCE_UNAVAILABLE' },
     ),
   ];
