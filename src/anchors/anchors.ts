@@ -5,6 +5,7 @@ import type { MaterialRef, RootPlan, TrustPlan } from '../plan/trust.ts';
 import type { SigstoreRoot, TrustAnchors } from '../trust/trust.ts';
 import { type LoadedMaterial, type MaterialDeps, readMaterial } from './material.ts';
 import { parseAnchors, parseCertificates, parsePublicKeys } from './pem.ts';
+import { embeddedRoot } from './trustedRoot.ts';
 
 /**
  * Reads the trust material a plan names, whatever form it comes in.
@@ -26,14 +27,15 @@ export async function loadAnchors(plan: TrustPlan, deps: MaterialDeps): Promise<
 }
 
 async function loadRoot(plan: RootPlan, deps: MaterialDeps): Promise<SigstoreRoot> {
-  const { embeddedRoot, MAX_TRUSTED_ROOT_BYTES, parseTrustConfig, parseTrustedRoot } = await import('./trustedRoot.ts');
   switch (plan.kind) {
     case 'embedded':
       return embeddedRoot();
     case 'trusted-root':
-      return parseTrustedRoot(only(await readMaterial(plan.ref, deps, MAX_TRUSTED_ROOT_BYTES)));
-    case 'trust-config':
-      return parseTrustConfig(only(await readMaterial(plan.ref, deps, MAX_TRUSTED_ROOT_BYTES)));
+    case 'trust-config': {
+      const { MAX_TRUSTED_ROOT_BYTES, parseTrustConfig, parseTrustedRoot } = await import('./rootFile.ts');
+      const material = only(await readMaterial(plan.ref, deps, MAX_TRUSTED_ROOT_BYTES));
+      return plan.kind === 'trusted-root' ? parseTrustedRoot(material) : parseTrustConfig(material);
+    }
     case 'tuf':
       return (await import('./tuf.ts')).refreshRoot(plan, deps.signal);
   }

@@ -39,7 +39,8 @@ export async function readMaterial(ref: MaterialRef, deps: MaterialDeps, maxByte
   }
 }
 
-async function readPath(path: string, sha256: HexDigest | undefined, maxBytes: number, signal: AbortSignal): Promise<NonEmpty<LoadedMaterial>> {
+/** One file, or all files of a directory. @throws ANCHORS_INVALID */
+export async function readPath(path: string, sha256: HexDigest | undefined, maxBytes: number, signal: AbortSignal): Promise<NonEmpty<LoadedMaterial>> {
   const found = await readFileOrDirectory(path, maxBytes);
   if (found !== 'directory') return [pinned(found, sha256)];
   if (sha256 !== undefined) throw invalid(`${show(path)} is a directory and cannot be pinned by digest`, 'Pin the files one by one, or leave the pin out.');

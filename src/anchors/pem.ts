@@ -3,9 +3,9 @@ import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isNonEmpty, type NonEmpty } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
+import { distinguishedName } from '../trust/distinguishedName.ts';
 import { curveOf, keyFingerprint } from '../trust/ecdsa.ts';
 import type { TrustedKey } from '../trust/trust.ts';
-import { distinguishedName } from '../trust/x509.ts';
 import type { LoadedMaterial } from './material.ts';
 
 type PemBlock = { readonly label: string; readonly text: string; readonly name: string };

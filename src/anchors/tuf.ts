@@ -2,11 +2,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+// Static, and this file is loaded lazily: bundled, a dynamic import of CommonJS has no named exports.
+import { DEFAULT_MIRROR_URL, initTUF } from '@sigstore/tuf';
 import { AppError, systemErrorCode } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
+import { isObject, parseStrictJson } from '../oms/json.ts';
 import type { RootPlan } from '../plan/trust.ts';
 import type { SigstoreRoot } from '../trust/trust.ts';
-import { parseTrustedRoot } from './trustedRoot.ts';
+import { MAX_MATERIAL_BYTES, readPath } from './material.ts';
+import { parseTrustedRoot } from './rootFile.ts';
 
 type TufPlan = Extract<RootPlan, { kind: 'tuf' }>;
 
@@ -21,7 +25,7 @@ const RETRIES = 2;
  */
 export async function refreshRoot(plan: TufPlan, signal: AbortSignal): Promise<SigstoreRoot> {
   signal.throwIfAborted();
-  const { DEFAULT_MIRROR_URL, initTUF } = await import('@sigstore/tuf');
+  if (plan.rootFile !== undefined) await checkRootFile(plan.rootFile, signal);
   const mirrorURL = (plan.mirror ?? DEFAULT_MIRROR_URL).replace(/\/+$/, '');
   try {
     await using cache = plan.cacheDir === undefined ? await temporaryDirectory() : undefined;
@@ -40,22 +44,31 @@ export async function refreshRoot(plan: TufPlan, signal: AbortSignal): Promise<S
     return parseTrustedRoot({ bytes, name: `the trusted root of TUF repository ${redactUri(mirrorURL)}` });
   } catch (error) {
     signal.throwIfAborted();
-    throw toAppError(error, mirrorURL, plan);
+    throw toAppError(error, mirrorURL);
   }
 }
 
-function toAppError(error: unknown, mirrorURL: string, plan: TufPlan): AppError {
+/** A file that is no TUF root is the caller's mistake; the library would fail on it as on a broken repository. */
+async function checkRootFile(path: string, signal: AbortSignal): Promise<void> {
+  const [{ bytes, name }] = await readPath(path, undefined, MAX_MATERIAL_BYTES, signal);
+  let json: unknown;
+  try {
+    json = parseStrictJson(bytes, name);
+  } catch (cause) {
+    throw new AppError('ANCHORS_INVALID', `${name} is not a TUF root: not valid JSON`, { cause });
+  }
+  if (isObject(json) && isObject(json['signed']) && json['signed']['_type'] === 'root') return;
+  throw new AppError('ANCHORS_INVALID', `${name} is not a TUF root`, { hint: 'Give the root.json of the TUF repository with --tuf-root.' });
+}
+
+function toAppError(error: unknown, mirrorURL: string): AppError {
   if (error instanceof AppError) return error;
   const uri = redactUri(mirrorURL);
-  const code = systemErrorCode(error);
-  if (code === 'TUF_INIT_CACHE_ERROR') {
+  if (systemErrorCode(error) === 'TUF_INIT_CACHE_ERROR') {
     return new AppError('ANCHORS_INVALID', `there is no built-in TUF root for ${uri}`, {
       cause: error,
       hint: 'Give the repository’s root.json with --tuf-root.',
     });
-  }
-  if (code === 'ENOENT' && plan.rootFile !== undefined) {
-    return new AppError('ANCHORS_INVALID', `cannot read the TUF root ${printable(plan.rootFile, 300)}`, { cause: error });
   }
   const inner = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
   const reason = [error instanceof Error ? error.message : String(error), inner].filter((text) => text !== undefined).join(': ');

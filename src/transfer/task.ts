@@ -65,7 +65,7 @@ async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>,
   try {
     if (totalBytes !== undefined && task.handOffBytes !== undefined && totalBytes > task.handOffBytes) return { kind: 'handOff', sizeBytes: totalBytes };
     if (totalBytes !== undefined) await admit(task, totalBytes, deps);
-    const sink = await createSink(task);
+    await using sink = await createSink(task);
     let sizeBytes = 0;
     for await (const chunk of object.body) {
       sizeBytes += chunk.length;
@@ -84,7 +84,7 @@ async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>,
 async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<Outcome> {
   const before = await fstat(fd, { bigint: true });
   await admit(task, Number(before.size), deps);
-  const sink = await createSink(task);
+  await using sink = await createSink(task);
   let position = 0;
   let buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   let pending = read(fd, buffer, 0, READ_BYTES, 0);
@@ -111,8 +111,13 @@ async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<O
   return { kind: 'ok', sizeBytes: position, facts: {} };
 }
 
-/** Hashes first, then writes from the same buffer: what lands is what was hashed. */
-async function createSink(task: Task): Promise<{ take(chunk: Buffer): Promise<void> | undefined; finish(): Promise<void> }> {
+type Sink = AsyncDisposable & { take(chunk: Buffer): Promise<void> | undefined; finish(): Promise<void> };
+
+/**
+ * Hashes first, then writes from the same buffer: what lands is what was hashed. Disposing waits for writes in flight: the descriptor of
+ * a failed file is closed next, and its number given to another file, into which a late write would put bytes that nobody checked.
+ */
+async function createSink(task: Task): Promise<Sink> {
   const checker: Checker = await createChecker(task.file);
   const writer = task.outputFd === undefined ? undefined : createWriter(task.outputFd);
   return {
@@ -124,6 +129,7 @@ async function createSink(task: Task): Promise<{ take(chunk: Buffer): Promise<vo
       checker.finish();
       await writer?.finish().catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
     },
+    [Symbol.asyncDispose]: async () => writer?.idle(),
   };
 }
 

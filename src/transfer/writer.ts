@@ -13,6 +13,8 @@ export type Writer = {
   /** Takes ownership of `bytes`: the caller must not change them afterwards. Waits when two batches are outstanding. */
   append(bytes: Uint8Array): Promise<void> | undefined;
   finish(): Promise<void>;
+  /** Settles when nothing uses the descriptor any more, however the writing went: only then may it be closed. */
+  idle(): Promise<void>;
 };
 
 export function createWriter(fd: number): Writer {
@@ -44,6 +46,7 @@ export function createWriter(fd: number): Writer {
       if (batchBytes > 0) await flush();
       await inFlight;
     },
+    idle: () => inFlight.catch(() => {}),
   };
 }
 

@@ -19,15 +19,15 @@ type CheckedPath = { readonly path: NonEmpty<Certificate>; readonly at: Date; re
  * @throws CERT_CHAIN_INVALID, CERT_EXPIRED, ALGORITHM_REFUSED, SIGNATURE_INVALID, ANCHORS_INVALID
  */
 export const verifyWithCertificate: SignatureVerifier<'certificate'> = async ({ envelope, material }, anchors, now) => {
-  const chain = await readAll(material.chain, 'CERT_CHAIN_INVALID', 'certificate of the bundle');
+  const chain = readAll(material.chain, 'CERT_CHAIN_INVALID', 'certificate of the bundle');
   if (!isNonEmpty(chain)) throw chainInvalid('the bundle has no certificate');
   const [leaf, ...helpers] = chain;
   const curve = curveOf(leaf.key);
   checkUsage(leaf);
 
-  const given = await readAll(anchors.anchors, 'ANCHORS_INVALID', 'given anchor');
-  const givenHelpers = await readAll(anchors.helpers, 'ANCHORS_INVALID', 'given certificate');
-  const authorities = await readAll(anchors.timestampAuthorities, 'ANCHORS_INVALID', 'given timestamp authority');
+  const given = readAll(anchors.anchors, 'ANCHORS_INVALID', 'given anchor');
+  const givenHelpers = readAll(anchors.helpers, 'ANCHORS_INVALID', 'given certificate');
+  const authorities = readAll(anchors.timestampAuthorities, 'ANCHORS_INVALID', 'given timestamp authority');
   const verdicts = await Promise.all(material.timestamps.map((t) => verifyTimestamp(t, envelope.signature, authorities, now)));
 
   const pathAt = (at: Date): Promise<PathResult> =>
@@ -117,9 +117,9 @@ function signatureEncoding(envelope: Envelope, leaf: Certificate): VerifiedPaylo
   return undefined;
 }
 
-async function readAll(ders: readonly Buffer[], code: ErrorCode, what: string): Promise<readonly Certificate[]> {
-  const read = await Promise.all(ders.map(readCertificate));
-  return read.map((certificate, i) => {
+function readAll(ders: readonly Buffer[], code: ErrorCode, what: string): readonly Certificate[] {
+  return ders.map((der, i) => {
+    const certificate = readCertificate(der);
     if (certificate !== undefined) return certificate;
     throw new AppError(code, `${what} number ${i + 1} is not a DER certificate`);
   });

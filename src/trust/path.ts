@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { GeneralSubtree, NameConstraints } from 'pkijs';
+import { CertificateChainValidationEngine, type GeneralSubtree, type NameConstraints } from 'pkijs';
 import type { NonEmpty } from '../base/brands.ts';
 import { printable } from '../base/redact.ts';
 import { type Certificate, extendedKeyUsage, extensionsOf, hasKeyUsage, issuerOf, isValidAt, OID, pathLengthLimit, subjectOf } from './x509.ts';
@@ -11,7 +11,7 @@ const MAX_LINKS = 128;
 const MAX_CANDIDATES = 16;
 
 /** Signature algorithms of a certificate; MD5, SHA-1 and everything unknown is refused. */
-const SIGNATURE_ALGORITHMS = new Set([
+export const SIGNATURE_ALGORITHMS: ReadonlySet<string> = new Set([
   '1.2.840.10045.4.3.2', // ecdsa-with-SHA256
   '1.2.840.10045.4.3.3', // ecdsa-with-SHA384
   '1.2.840.10045.4.3.4', // ecdsa-with-SHA512
@@ -171,7 +171,6 @@ async function engineProblem(path: NonEmpty<Certificate>, at: Date): Promise<str
   const [leaf, ...issuers] = path;
   const anchor = issuers.at(-1);
   if (anchor === undefined) return undefined;
-  const { CertificateChainValidationEngine } = await import('pkijs');
   const order = path.map((c) => c.asn1);
   const engine = new CertificateChainValidationEngine({
     trustedCerts: [anchor.asn1],

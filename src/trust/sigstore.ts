@@ -7,13 +7,13 @@ import { AppError, type ErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { type Envelope, preAuthEncoding } from '../oms/dsse.ts';
 import type { JsonObject } from '../oms/json.ts';
+import { distinguishedName } from './distinguishedName.ts';
 import { curveOf, verifyEcdsa } from './ecdsa.ts';
 import { readFulcioIdentity } from './fulcio.ts';
 import { checkLogEntries, type LogEntry, logIdOf } from './logEntry.ts';
+import { isFromTheFuture } from './signingTime.ts';
 import { REFRESH_HINT, readTrustMaterial } from './sigstoreRoot.ts';
-import { CLOCK_SKEW_MS } from './timestamp.ts';
 import { mintVerifiedPayload, type SignatureVerifier, type Signer, type SigstoreRoot } from './trust.ts';
-import { distinguishedName } from './x509.ts';
 
 type Times = Extract<Signer, { kind: 'sigstore' }>['times'];
 type Timestamp = SignedEntity['timestamps'][number];
@@ -196,7 +196,7 @@ function certificateError(error: VerificationError, trust: TrustMaterial, { leaf
 /** Runs after the times are known to be genuine. */
 function checkTimes(times: Times, entries: readonly LogEntry[], trust: TrustMaterial, now: Date): void {
   for (const { source, at } of times) {
-    if (at.getTime() <= now.getTime() + CLOCK_SKEW_MS) continue;
+    if (!isFromTheFuture(at, now)) continue;
     throw new AppError(source === 'log' ? 'LOG_PROOF_INVALID' : 'TIMESTAMP_INVALID', `the signature is dated ${show(at)}, which is in the future`, {
       hint: 'Check the clock of this machine; if it is right, do not trust that log or authority.',
       context: { found: show(at) },

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { SignedData } from 'pkijs';
+import { IssuerAndSerialNumber, Certificate as PkiCertificate, SignedData, TimeStampResp, TSTInfo } from 'pkijs';
 import { printable } from '../base/redact.ts';
-import { validatePath } from './path.ts';
+import { SIGNATURE_ALGORITHMS, validatePath } from './path.ts';
+import { isFromTheFuture } from './signingTime.ts';
 import { type Certificate, extendedKeyUsage, hasKeyUsage, OID, readCertificate, subjectOf } from './x509.ts';
 
 /** What a timestamp proves: the signature existed at that time; or nothing, and why. */
@@ -12,11 +13,11 @@ export type TimestampVerdict =
 /** Real responses are below 8 KiB. */
 const MAX_TIMESTAMP_BYTES = 64 * 1024;
 const MAX_EMBEDDED_CERTIFICATES = 16;
-/** How far ahead of our clock an honest authority's may be. */
-export const CLOCK_SKEW_MS = 5 * 60 * 1000;
 
 const OID_SIGNED_DATA = '1.2.840.113549.1.7.2';
 const OID_TST_INFO = '1.2.840.113549.1.9.16.1.4';
+/** RSA whose hash is the digest algorithm's. */
+const OID_RSA_ENCRYPTION = '1.2.840.113549.1.1.1';
 const OID_CONTENT_TYPE = '1.2.840.113549.1.9.3';
 /** SHA-256, SHA-384, SHA-512 */
 const DIGESTS = new Set(['2.16.840.1.101.3.4.2.1', '2.16.840.1.101.3.4.2.2', '2.16.840.1.101.3.4.2.3']);
@@ -38,16 +39,15 @@ export async function verifyTimestamp(response: Buffer, signature: Buffer, autho
 }
 
 async function verify(response: Buffer, signature: Buffer, authorities: readonly Certificate[], now: Date): Promise<TimestampVerdict> {
-  const pkijs = await import('pkijs');
-  const { status, timeStampToken } = pkijs.TimeStampResp.fromBER(response);
+  const { status, timeStampToken } = TimeStampResp.fromBER(response);
   if (!GRANTED.has(status.status) || timeStampToken === undefined) return unproven('was not granted by its authority');
   if (timeStampToken.contentType !== OID_SIGNED_DATA) return unproven('holds no signed data');
-  const signed = new pkijs.SignedData({ schema: timeStampToken.content });
-  const at = readTime(signed, pkijs.TSTInfo);
+  const signed = new SignedData({ schema: timeStampToken.content });
+  const at = readTime(signed);
   if (typeof at === 'string') return unproven(at);
-  if (at.getTime() > now.getTime() + CLOCK_SKEW_MS) return unproven(`is from the future (${at.toISOString()})`);
+  if (isFromTheFuture(at, now)) return unproven(`is from the future (${at.toISOString()})`);
 
-  const embedded = await readEmbedded(signed);
+  const embedded = readEmbedded(signed);
   for (const signer of signersOf(signed, [...authorities, ...embedded])) {
     const path = await validatePath({ leaf: signer, anchors: authorities, helpers: embedded, purpose: OID.timeStamping, at });
     if (path.kind !== 'valid' || !isTimestampingCertificate(signer)) continue;
@@ -60,7 +60,7 @@ async function verify(response: Buffer, signature: Buffer, authorities: readonly
 }
 
 /** The time in the token, after the checks pkijs leaves out; or a problem. */
-function readTime(signed: SignedData, TstInfo: typeof import('pkijs').TSTInfo): Date | string {
+function readTime(signed: SignedData): Date | string {
   const { eContentType, eContent } = signed.encapContentInfo;
   const [signer, ...others] = signed.signerInfos;
   if (eContentType !== OID_TST_INFO || eContent === undefined) return 'holds no timestamp';
@@ -68,29 +68,25 @@ function readTime(signed: SignedData, TstInfo: typeof import('pkijs').TSTInfo): 
   // RFC 5652 §5.3, §11.1: the signed content type keeps a signature over something else from passing as a timestamp.
   const types = signer.signedAttrs?.attributes.filter((a) => a.type === OID_CONTENT_TYPE) ?? [];
   if (types.length !== 1 || types[0]?.values.length !== 1 || types[0].values[0].valueBlock.toString() !== OID_TST_INFO) return 'does not sign its content type';
-  const info = TstInfo.fromBER(eContent.getValue());
-  if (!DIGESTS.has(signer.digestAlgorithm.algorithmId) || !DIGESTS.has(info.messageImprint.hashAlgorithm.algorithmId)) {
-    return 'uses a digest that is not accepted';
-  }
+  const info = TSTInfo.fromBER(eContent.getValue());
+  const digests = [signer.digestAlgorithm, info.messageImprint.hashAlgorithm];
+  if (!digests.every(({ algorithmId }) => DIGESTS.has(algorithmId))) return 'uses a digest that is not accepted';
+  const { algorithmId } = signer.signatureAlgorithm;
+  if (algorithmId !== OID_RSA_ENCRYPTION && !SIGNATURE_ALGORITHMS.has(algorithmId)) return 'uses a signature algorithm that is not accepted';
   return Number.isNaN(info.genTime.getTime()) ? 'has no valid time' : info.genTime;
 }
 
-async function readEmbedded(signed: SignedData): Promise<readonly Certificate[]> {
-  const { Certificate: PkiCertificate } = await import('pkijs');
+function readEmbedded(signed: SignedData): readonly Certificate[] {
   const found = (signed.certificates ?? []).slice(0, MAX_EMBEDDED_CERTIFICATES).filter((c) => c instanceof PkiCertificate);
-  const read = await Promise.all(found.map((c) => readCertificate(Buffer.from(c.toSchema().toBER()))));
-  return read.filter((c) => c !== undefined);
+  return found.map((c) => readCertificate(Buffer.from(c.toSchema().toBER()))).filter((c) => c !== undefined);
 }
 
 /** Certificates that the token's signer identifier means, each once. */
 function signersOf(signed: SignedData, candidates: readonly Certificate[]): readonly Certificate[] {
-  const sid: unknown = signed.signerInfos[0]?.sid;
-  const matching = candidates.filter(({ asn1 }) => isIssuerAndSerial(sid) && asn1.issuer.isEqual(sid.issuer) && asn1.serialNumber.isEqual(sid.serialNumber));
+  const sid = signed.signerInfos[0]?.sid;
+  if (!(sid instanceof IssuerAndSerialNumber)) return [];
+  const matching = candidates.filter(({ asn1 }) => asn1.issuer.isEqual(sid.issuer) && asn1.serialNumber.isEqual(sid.serialNumber));
   return [...new Map(matching.map((c) => [c.fingerprint, c])).values()];
-}
-
-function isIssuerAndSerial(sid: unknown): sid is import('pkijs').IssuerAndSerialNumber {
-  return typeof sid === 'object' && sid !== null && 'issuer' in sid && 'serialNumber' in sid;
 }
 
 /** RFC 3161 §2.3: the usage is critical and the only one. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
-import type { BasicConstraints, Extension, ExtKeyUsage, Certificate as PkiCertificate } from 'pkijs';
+import { type BasicConstraints, type Extension, type ExtKeyUsage, Certificate as PkiCertificate } from 'pkijs';
 import { type HexDigest, toHexDigest } from '../base/brands.ts';
+import { distinguishedName } from './distinguishedName.ts';
 
 /** Longest DER certificate that is looked at, in bytes; real ones are below 4 KiB. */
 const MAX_CERTIFICATE_BYTES = 64 * 1024;
@@ -30,14 +31,13 @@ export type Certificate = {
 };
 
 /** DER → certificate; undefined for anything else: other encodings, bytes behind the certificate, keys OpenSSL does not know. */
-export async function readCertificate(der: Buffer): Promise<Certificate | undefined> {
+export function readCertificate(der: Buffer): Certificate | undefined {
   if (der.length === 0 || der.length > MAX_CERTIFICATE_BYTES) return undefined;
-  const pkijs = await import('pkijs');
   try {
     const x509 = new X509Certificate(der);
     // OpenSSL also takes PEM and ignores trailing bytes: two readers could then see two certificates.
     if (!x509.raw.equals(der)) return undefined;
-    return { x509, asn1: pkijs.Certificate.fromBER(der), key: x509.publicKey, fingerprint: toHexDigest(createHash('sha256').update(der).digest()) };
+    return { x509, asn1: PkiCertificate.fromBER(der), key: x509.publicKey, fingerprint: toHexDigest(createHash('sha256').update(der).digest()) };
   } catch {
     return undefined;
   }
@@ -88,9 +88,4 @@ export function alternativeNames(certificate: Certificate): readonly string[] {
   const extension = extensionsOf(certificate).find((e) => e.extnID === OID.subjectAltName);
   const names = (extension?.parsedValue as { altNames?: readonly { type: number; value: unknown }[] } | undefined)?.altNames ?? [];
   return names.flatMap(({ type, value }) => ((type === 1 || type === 2 || type === 6) && typeof value === 'string' ? [value] : []));
-}
-
-/** Node prints one RDN a line, least specific first; OpenSSL has escaped separators and control characters in the values. */
-export function distinguishedName(lines: string): string {
-  return lines.split('\n').reverse().join(',').replaceAll(' + ', '+');
 }

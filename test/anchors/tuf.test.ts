@@ -125,6 +125,10 @@ describe('refreshing the trusted root', () => {
   it('needs a TUF root for any mirror but the public one, and one that is there', async () => {
     await expect(refreshRoot({ kind: 'tuf', mirror }, signal)).rejects.toMatchObject({ code: 'ANCHORS_INVALID', hint: expect.stringContaining('--tuf-root') });
     await expect(refreshRoot({ kind: 'tuf', mirror, rootFile: join(folder, 'none') }, signal)).rejects.toMatchObject({ code: 'ANCHORS_INVALID' });
+    for (const content of ['garbage', '{}', '{"signed":{"_type":"targets"}}']) {
+      await writeFile(rootFile, content);
+      await expect(refreshRoot({ kind: 'tuf', mirror, rootFile }, signal)).rejects.toMatchObject({ code: 'ANCHORS_INVALID' });
+    }
   });
 
   it('stops when it is told to', async () => {
