@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 const SRC = resolve(import.meta.dirname, '../src');
 
-/** Folder → folders it may import. Arrows point down only; see docs/explanation/architecture.md. */
+/** Folder → folders it may import. Arrows point down only; see docs/explanation/how-it-works.md. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   base: [],
   oms: ['base', 'trust'],

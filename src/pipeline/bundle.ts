@@ -77,7 +77,8 @@ function candidatesFor(source: Source): readonly Candidate[] {
   const object = [beside('.sig'), beside('.sigstore.json')];
   switch (shape) {
     case 'directory':
-      return basename === '' ? directory.filter((c) => c.name.startsWith('model.')) : directory;
+      // The parent directory is customary too (OMS §9).
+      return basename === '' ? directory.filter((c) => c.name.startsWith('model.')) : [...directory, ...object];
     case 'object':
       return object;
     case 'unknown':

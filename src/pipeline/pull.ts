@@ -11,7 +11,7 @@ import { openSource } from '../source/open.ts';
 import type { Source } from '../source/source.ts';
 import { type Destination, openDestination, openExisting } from '../store/destination.ts';
 import type { Dir } from '../store/dir.ts';
-import { completeTree, publish, publishSmall } from '../store/publish.ts';
+import { completeTree, publish } from '../store/publish.ts';
 import { openStaging, STAGING_PREFIX, type Staging } from '../store/staging.ts';
 import { readTree, type Tree } from '../store/tree.ts';
 import { type Budget, defaultBudget } from '../transfer/budget.ts';
@@ -20,7 +20,7 @@ import { isObjectMissing } from '../transfer/httpErrors.ts';
 import type { TrustAnchors } from '../trust/trust.ts';
 import { openAnchors } from './anchors.ts';
 import { fileEvidence } from './files.ts';
-import { type Accepted, accept, type GateDeps, recordModel } from './gate.ts';
+import { type Accepted, accept, type GateDeps, recordModel, warn } from './gate.ts';
 import { openBelow, openLocalFile } from './localFile.ts';
 import { createSpace } from './space.ts';
 
@@ -39,18 +39,20 @@ async function pullOne(source: Source, path: string, plan: PullPlan, anchors: Tr
   const { manifest, selection } = accepted;
   refuseCollisions(selection.wanted);
   await using destination = await openDestination(path);
-  const neighbours = nestedDestinations(plan, destination, selection.wanted);
+  const neighbours = nestedDestinations(plan, path, selection.wanted);
   await using staging = await openStaging(destination);
   try {
-    const run: Run = { source, destination, staging, plan, accepted, deps, budget: defaultBudget(plan.connections) };
+    const run: Run = { source, destination, staging, plan, accepted, deps, budget: defaultBudget(plan.connections), model };
     const standing = await inspectDestination(run, neighbours);
     const results = await complete(run, standing);
     model.files = fileEvidence(results);
     const staged = results.filter((result) => result.origin !== 'kept').map((result) => result.file);
     const kept = results.filter((result) => result.origin === 'kept').map((result) => result.file);
     deps.signal.throwIfAborted();
-    await publish(completeTree(manifest, selection.wanted, { staged, kept }), destination, staging, { prune: standing.prune, way: standing.way });
-    if (plan.keepBundle) await publishSmall(destination, publishedBundleName(accepted), accepted.bundle.bytes, staging.modes);
+    const bundleName = plan.keepBundle ? publishedBundleName(accepted) : undefined;
+    if (bundleName !== undefined) await staging.write(bundleName, accepted.bundle.bytes);
+    const tree = completeTree(manifest, selection.wanted, { staged, kept });
+    await publish(tree, destination, staging, { prune: standing.prune, way: standing.way, ...(bundleName !== undefined && { bundleName }) });
     deps.emit({ kind: 'published', destination: printable(destination.path), files: results.length });
     const totalBytes = results.reduce((sum, result) => sum + result.sizeBytes, 0);
     deps.emit({
@@ -76,6 +78,7 @@ type Run = {
   readonly accepted: Accepted;
   readonly deps: GateDeps;
   readonly budget: Budget;
+  readonly model: ModelEvidence;
 };
 
 /** What stands in the destination, judged by names, then by hash. */
@@ -128,6 +131,8 @@ async function listDestination(run: Run, existing: Dir, neighbours: readonly str
   const ours = (await existing.list()).map((name) => name.toString()).filter((name) => name.startsWith(STAGING_PREFIX));
   const volume = destination.strategy === 'entries' && (await isLostAndFound(existing)) ? ['lost+found'] : [];
   const ignored = [...ours, ...volume, ...neighbours, ...plan.ignorePaths, ...(plan.ignoreGitPaths ? GIT_PATHS : [])];
+  for (const name of [...volume, ...ours.filter((other) => other !== run.staging.name)])
+    warn(run.deps, run.model, `${printable(name)} in the destination is not part of the model; left alone`);
   return readTree(existing, { ignored, symlinks: 'reject', maxEntries: plan.limits.entries });
 }
 
@@ -286,8 +291,8 @@ function refuseCollisions(files: readonly ManifestFile[]): void {
 }
 
 /** One call may pull several models into nested directories (/mnt/models and /mnt/models/lora): the inner one is no stranger to the outer. */
-function nestedDestinations(plan: PullPlan, destination: Destination, wanted: readonly ManifestFile[]): readonly string[] {
-  const here = resolve(destination.path);
+function nestedDestinations(plan: PullPlan, destination: string, wanted: readonly ManifestFile[]): readonly string[] {
+  const here = resolve(destination);
   const nested = plan.models
     .map((model) => resolve(model.destination))
     .filter((path) => path !== here && path.startsWith(`${here}/`))

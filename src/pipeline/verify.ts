@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { dirname } from 'node:path';
-import { AppError, fromSystemError } from '../base/errors.ts';
-import { printable } from '../base/redact.ts';
 import { GIT_PATHS } from '../oms/manifest.ts';
 import type { VerifyPlan } from '../plan/plan.ts';
 import { openSource } from '../source/open.ts';
 import type { Source } from '../source/source.ts';
 import { compareTree, refusal } from '../store/completeness.ts';
-import { Dir } from '../store/dir.ts';
+import { Dir, unreadable } from '../store/dir.ts';
 import { readTree, type Tree } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
@@ -72,7 +70,7 @@ async function listModel(root: Dir, source: Source, accepted: Accepted, plan: Ve
     const stats = await root.lstat(source.basename);
     if (!stats.isFile())
       return { files: new Map(), odd: [{ display: source.basename, problem: stats.isSymbolicLink() ? 'symlink' : 'special' }], warnings: [] };
-    return { files: new Map([[source.basename, { path: source.basename, sizeBytes: stats.size, via: 'name' as const }]]), odd: [], warnings: [] };
+    return { files: new Map([[source.basename, { path: source.basename, sizeBytes: stats.size, via: 'name' as const, identity: '' }]]), odd: [], warnings: [] };
   }
   const ignored = [
     ...accepted.manifest.ignored,
@@ -80,7 +78,7 @@ async function listModel(root: Dir, source: Source, accepted: Accepted, plan: Ve
     ...(plan.ignoreGitPaths ? GIT_PATHS : []),
     ...(await bundleInside(root, plan, accepted.bundle)),
   ];
-  return readTree(root, { ignored, symlinks, maxEntries: plan.limits.entries });
+  return readTree(root, { ignored, symlinks, maxEntries: plan.limits.entries, listed: accepted.selection.wanted.map((file) => file.path) });
 }
 
 /** The bundle is no part of the model it signs, when it lies in it (OMS §6.2). Known by device and inode, not by its name. */
@@ -96,16 +94,6 @@ async function openModelFile(root: Dir, path: string, links: 'refuse' | 'follow'
   } catch (error) {
     throw unreadable(error, path);
   }
-}
-
-function unreadable(error: unknown, path: string): AppError {
-  const mapped = fromSystemError(error, `reading ${printable(path)}`, { path: printable(path) });
-  if (mapped.code !== 'READ_ONLY') return mapped;
-  return new AppError('IO', `${mapped.message}: this container's user may not read it`, {
-    hint: 'Give the files world or group read permission (fsGroup).',
-    context: mapped.context,
-    cause: error,
-  });
 }
 
 function total(results: readonly FileResult[]): number {

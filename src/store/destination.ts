@@ -46,8 +46,15 @@ export async function openExisting(destination: Destination): Promise<Dir | unde
   return destination.base.openDir(destination.name).catch(ignoreMissing);
 }
 
+/** Missing parents get the modes of the model: under a umask of 077 nobody else could reach it. */
 async function makeParents(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o755 });
+  const first = await mkdir(path, { recursive: true, mode: 0o755 });
+  if (first === undefined) return;
+  for (let made = path; ; made = dirname(made)) {
+    await using dir = await Dir.open(made);
+    await dir.chmod(((await dir.stat()).mode & 0o2000) === 0 ? 0o755 : 0o2775);
+    if (made.length <= first.length) return;
+  }
 }
 
 /** A bind mount from the same file system shows in no device number, only in the mount table. */

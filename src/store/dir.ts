@@ -2,7 +2,7 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, readdir, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { AppError, systemErrorCode } from '../base/errors.ts';
+import { AppError, fromSystemError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
@@ -161,6 +161,33 @@ export class Dir implements AsyncDisposable {
     await rmdir(this.child(name)).catch(ignoreMissing);
   }
 
+  /** Removes what stands at `path`, and the directories above it that are empty then. @throws ENOENT, ENOTDIR when its directory is not there */
+  async removePath(path: string): Promise<void> {
+    for (let rest = path; rest !== ''; rest = rest.slice(0, Math.max(0, rest.lastIndexOf('/')))) {
+      const { dir, name } = await this.parentOf(rest);
+      await using parent = dir;
+      if (rest === path) await parent.removeTree(name);
+      else if (!(await parent.removeEmptyDir(name))) return;
+    }
+  }
+
+  /** False when it is not empty, or no directory. */
+  async removeEmptyDir(name: Name): Promise<boolean> {
+    try {
+      await rmdir(this.child(name));
+      return true;
+    } catch (error) {
+      if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENOENT', 'EBUSY'].includes(systemErrorCode(error) ?? '')) return false;
+      throw error;
+    }
+  }
+
+  /** Whether `name` still leads to the directory that `dir` holds open. */
+  async holds(name: Name, dir: Dir): Promise<boolean> {
+    const [there, open] = [await this.lstat(name).catch(ignoreMissing), await dir.stat()];
+    return there?.ino === open.ino && there.dev === open.dev;
+  }
+
   /** Makes the directory's entries durable. File systems that cannot (EINVAL) need not. */
   async sync(): Promise<void> {
     await this.#handle.sync().catch((error: unknown) => {
@@ -194,9 +221,26 @@ export class Dir implements AsyncDisposable {
   }
 }
 
+/** Somebody else could have made a directory of a name we use, to have us publish what he put there, or to read what we stage. */
+export async function isPrivate(base: Dir, name: string): Promise<boolean> {
+  const stats = await base.lstat(name).catch(ignoreMissing);
+  return stats?.isDirectory() === true && stats.uid === process.geteuid?.() && (stats.mode & 0o077) === 0;
+}
+
 export function ignoreMissing(error: unknown): undefined {
   if (systemErrorCode(error) !== 'ENOENT') throw error;
   return undefined;
+}
+
+/** Why something that only had to be read could not be: READ_ONLY would send people looking for the wrong permission. */
+export function unreadable(error: unknown, path: string): AppError {
+  const mapped = fromSystemError(error, `reading ${printable(path)}`, { path: printable(path) });
+  if (mapped.code !== 'READ_ONLY' || error instanceof AppError) return mapped;
+  return new AppError('IO', `${mapped.message}: this container's user may not read it`, {
+    hint: 'Give the files world or group read permission (fsGroup).',
+    context: mapped.context,
+    cause: error,
+  });
 }
 
 function notRegular(display: string): AppError {

@@ -6,7 +6,7 @@ import { printable } from '../base/redact.ts';
 import type { Manifest, ManifestFile } from '../oms/manifest.ts';
 import { type Destination, openExisting } from './destination.ts';
 import { type Dir, ignoreMissing } from './dir.ts';
-import { type Modes, OLD, type Staging, TREE } from './staging.ts';
+import { OLD, type Staging, TREE } from './staging.ts';
 
 /**
  * Every wanted file has been hashed and matched: `staged` in our staging tree, `kept` where it stands in the destination.
@@ -32,6 +32,8 @@ export function completeTree(
 export type PublishOptions = {
   /** Names in the destination to be removed: refused unless the caller asked to prune. */
   readonly prune: readonly string[];
+  /** Name under which the bundle is staged at the top of the tree, to be published last. */
+  readonly bundleName?: string;
   /** `swap`: every wanted file is staged, and the whole tree takes the old one's place. `fill`: staged files join kept ones. */
   readonly way: 'swap' | 'fill';
 };
@@ -46,33 +48,13 @@ export async function publish(tree: CompleteTree, destination: Destination, stag
     if (existing === undefined) await renameTree(destination, staging);
     else if (destination.strategy === 'rename' && options.way === 'swap') await swapTrees(destination, staging);
     else {
-      await moveEntries(tree, existing, staging);
+      await moveEntries([...tree.staged.map((file) => file.path), ...(options.bundleName === undefined ? [] : [options.bundleName])], existing, staging);
       await prune(existing, options.prune);
     }
   } catch (error) {
     const errno = systemErrorCode(error);
     if (errno === undefined || errno === 'ENOSPC' || errno === 'EDQUOT') throw fromSystemError(error, `publishing to ${printable(destination.path)}`);
     throw new AppError('PUBLISH_FAILED', `the verified model could not be moved to ${printable(destination.path)}: ${errno}`, { cause: error });
-  }
-}
-
-/** Writes a small file (the bundle) beside the model, all at once. @throws PUBLISH_FAILED, NO_SPACE */
-export async function publishSmall(destination: Destination, name: string, bytes: Buffer, modes: Modes): Promise<void> {
-  try {
-    await using dir = await openExisting(destination);
-    if (dir === undefined) return;
-    const temporary = `${name}.tmp-${process.pid}`;
-    await dir.removeTree(temporary);
-    {
-      await using file = await dir.createFile(temporary, 0o600);
-      await file.writeFile(bytes);
-      await file.chmod(modes.file);
-      await file.sync();
-    }
-    await dir.moveTo(temporary, dir, name);
-    await dir.sync();
-  } catch (error) {
-    throw fromSystemError(error, `writing ${printable(name)} to ${printable(destination.path)}`);
   }
 }
 
@@ -106,9 +88,9 @@ async function swapTrees(destination: Destination, staging: Staging): Promise<vo
   await staging.root.removeTree(OLD);
 }
 
-async function moveEntries(tree: CompleteTree, existing: Dir, staging: Staging): Promise<void> {
+async function moveEntries(paths: readonly string[], existing: Dir, staging: Staging): Promise<void> {
   const touched = new Set<string>();
-  for (const { path } of tree.staged) {
+  for (const path of paths) {
     const from = await staging.tree.parentOf(path);
     await using fromDir = from.dir;
     const to = await existing.parentOf(path, staging.modes.dir);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
 import os from 'node:os';
 import { AppError, fromSystemError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { ModelPath } from '../oms/path.ts';
 import type { Destination } from './destination.ts';
-import { type Dir, ignoreMissing } from './dir.ts';
+import { type Dir, ignoreMissing, isPrivate } from './dir.ts';
 import { claim, lastHeartbeat, volumeNow } from './owner.ts';
 
 /** Every name we make on a volume, apart from the model's own, begins with this. */
@@ -21,6 +22,8 @@ const MAX_NEIGHBOURS = 16;
 /** Permissions of what is published: for all to read, whatever the umask; below a setgid directory also for its group to write. */
 export type Modes = { readonly file: number; readonly dir: number };
 
+export type StagedFile = { readonly fd: number; settle(result: 'verified' | 'failed'): Promise<void> };
+
 /**
  * A private directory on the destination's file system. `tree` holds verified files only, under their final relative names;
  * `part` holds what is still arriving. What an earlier start of this pod left in `tree` is a candidate to be hashed again, never believed.
@@ -29,10 +32,16 @@ export type Staging = AsyncDisposable & {
   readonly name: string;
   readonly tree: Dir;
   readonly modes: Modes;
+  /** A whole small file, under its name at once. @throws NO_SPACE, IO */
+  put(name: string, bytes: Buffer): Promise<void>;
   /** A new file for `path`. `settle('verified')` makes it durable and gives it its name; anything else removes it. */
-  create(path: ModelPath): Promise<{ readonly fd: number; settle(result: 'verified' | 'failed'): Promise<void> }>;
-  /** Removes a candidate that turned out wrong, or is not wanted. */
+  create(path: ModelPath): Promise<StagedFile>;
+  /** Stages a small file (the bundle) at the top of the tree. @throws NO_SPACE, READ_ONLY, IO */
+  write(name: string, bytes: Buffer): Promise<void>;
+  /** Removes a candidate that turned out wrong, or is not wanted, and directories that are empty without it. */
   drop(path: string): Promise<void>;
+  /** Removes all candidates. */
+  clear(): Promise<void>;
   /** The staging directory itself. */
   readonly root: Dir;
   /** Whether disposing keeps verified files for the next start. */
@@ -55,19 +64,31 @@ async function claimStaging(destination: Destination): Promise<Staging> {
   const modes: Modes = (baseStats.mode & 0o2000) === 0 ? { file: 0o644, dir: 0o755 } : { file: 0o664, dir: 0o2775 };
   for (let n = 1; n <= MAX_NEIGHBOURS; n++) {
     const name = `${stagingName(destination)}${n === 1 ? '' : `-${n}`}`;
-    if (!(await base.makeDirExclusive(name)) && !(await isOurs(base, name))) continue;
-    const root = await base.openDir(name);
-    const owner = await claim(root);
-    if (owner === undefined) {
-      await root[Symbol.asyncDispose]();
-      continue;
-    }
+    const entered = await enter(base, name);
+    if (entered === undefined) continue;
+    const { root, owner } = entered;
     await recoverSwap(destination, root);
     await root.removeTree(PART);
-    const [tree, part] = [await root.ensureDir(TREE, modes.dir), await root.ensureDir(PART, 0o700)];
+    // With the setgid bit its files belong to the volume's group from the start; a rename would not give them to it.
+    const [tree, part] = [await root.ensureDir(TREE, modes.dir), await root.ensureDir(PART, 0o700 | (modes.dir & 0o2000))];
     return build({ base, root, tree, part, name, modes, owner });
   }
   throw new AppError('IO', `more than ${MAX_NEIGHBOURS} processes are staging beside ${printable(destination.path)}`);
+}
+
+/** Makes or takes over a staging directory; undefined when it is somebody else's, or is being removed by its owner just now. */
+async function enter(base: Dir, name: string): Promise<{ readonly root: Dir; readonly owner: AsyncDisposable } | undefined> {
+  try {
+    if (!(await base.makeDirExclusive(name)) && !(await isPrivate(base, name))) return undefined;
+    const root = await base.openDir(name);
+    const owner = await claim(root).catch(ignoreMissing);
+    if (owner !== undefined && (await base.holds(name, root))) return { root, owner };
+    await owner?.[Symbol.asyncDispose]();
+    await root[Symbol.asyncDispose]();
+    return undefined;
+  } catch (error) {
+    return ignoreMissing(error);
+  }
 }
 
 type Parts = {
@@ -83,6 +104,27 @@ type Parts = {
 function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
   let count = 0;
   let keep = false;
+
+  async function createPart(path: string): Promise<{ file: FileHandle; settle: StagedFile['settle'] }> {
+    const partName = `${++count}`;
+    const file = await part.createFile(partName, 0o600).catch((error: unknown) => Promise.reject(fromSystemError(error, `creating ${printable(path)}`)));
+    async function settle(result: 'verified' | 'failed'): Promise<void> {
+      try {
+        if (result === 'failed') return await part.removeFile(partName);
+        await file.chmod(modes.file);
+        await file.sync();
+        const parent = await tree.parentOf(path, modes.dir);
+        await using dir = parent.dir;
+        await part.moveTo(partName, dir, parent.name);
+      } catch (error) {
+        throw fromSystemError(error, `staging ${printable(path)}`);
+      } finally {
+        await file.close();
+      }
+    }
+    return { file, settle };
+  }
+
   return {
     name,
     root,
@@ -92,37 +134,38 @@ function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
       keep = value;
     },
     async create(path) {
-      const partName = `${++count}`;
-      const file = await part.createFile(partName, 0o600).catch((error: unknown) => Promise.reject(fromSystemError(error, `creating ${printable(path)}`)));
-      return {
-        fd: file.fd,
-        async settle(result) {
-          try {
-            if (result === 'verified') {
-              await file.chmod(modes.file);
-              await file.sync();
-              const parent = await tree.parentOf(path, modes.dir);
-              await using dir = parent.dir;
-              await part.moveTo(partName, dir, parent.name);
-            } else await part.removeFile(partName);
-          } catch (error) {
-            throw fromSystemError(error, `staging ${printable(path)}`);
-          } finally {
-            await file.close();
-          }
-        },
-      };
+      const { file, settle } = await createPart(path);
+      return { fd: file.fd, settle };
     },
-    async drop(path) {
-      const parent = await tree.parentOf(path);
-      await using dir = parent.dir;
-      await dir.removeTree(parent.name);
+    async write(name, bytes) {
+      const { file, settle } = await createPart(name);
+      try {
+        await file.writeFile(bytes);
+      } catch (error) {
+        await settle('failed');
+        throw fromSystemError(error, `staging ${printable(name)}`);
+      }
+      await settle('verified');
+    },
+    async put(name, bytes) {
+      await using file = await part.createFile('small', 0o600);
+      await file.writeFile(bytes);
+      await file.chmod(modes.file);
+      await file.sync();
+      await part.moveTo('small', tree, name);
+    },
+    drop: (path) => tree.removePath(path).catch(ignoreMissing),
+    async clear() {
+      for (const entry of await tree.list()) await tree.removeTree(entry);
     },
     async [Symbol.asyncDispose]() {
-      await owner[Symbol.asyncDispose]();
+      // Out of the way first, while it is still ours: whoever comes now must not move into what is being removed.
+      const doomed = `${STAGING_PREFIX}removed-${randomBytes(6).toString('hex')}`;
       if (keep) await root.removeTree(PART);
+      else await base.moveTo(name, base, doomed).catch(ignoreMissing);
+      await owner[Symbol.asyncDispose]();
       for (const dir of [tree, part, root]) await dir[Symbol.asyncDispose]();
-      if (!keep) await base.removeTree(name);
+      if (!keep) await base.removeTree(doomed);
     },
   };
 }
@@ -145,17 +188,11 @@ function stagingName(destination: Destination): string {
   return `${STAGING_PREFIX}${host}-${id}`;
 }
 
-/** Somebody else could have made a directory of our name, to have us publish what he put there. */
-async function isOurs(base: Dir, name: string): Promise<boolean> {
-  const stats = await base.lstat(name);
-  return stats.isDirectory() && stats.uid === process.geteuid?.() && (stats.mode & 0o077) === 0;
-}
-
-/** Left by pods that are gone for good. A living one shows a heartbeat. */
+/** Left by pods that are gone for good, or by a second process of this one. A living one shows a heartbeat. */
 async function removeForeign(destination: Destination): Promise<void> {
   const { base } = destination;
   const mine = stagingName(destination);
-  const names = (await base.list()).map((name) => name.toString()).filter((name) => name.startsWith(STAGING_PREFIX) && !name.startsWith(mine));
+  const names = (await base.list()).map((name) => name.toString()).filter((name) => name.startsWith(STAGING_PREFIX) && name !== mine);
   if (names.length === 0) return;
   const now = await volumeNow(base);
   for (const name of names) {

@@ -5,10 +5,16 @@ import { AppError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { isIgnored } from '../oms/manifest.ts';
 import { parseModelPath } from '../oms/path.ts';
-import { type Dir, ignoreMissing } from './dir.ts';
+import { type Dir, ignoreMissing, unreadable } from './dir.ts';
 
 /** A regular file found on disk. `via` tells whether its name, or a directory above it, is a link. */
-export type TreeFile = { readonly path: string; readonly sizeBytes: number; readonly via: 'name' | 'link' };
+export type TreeFile = {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly via: 'name' | 'link';
+  /** Differs when the file was replaced or written to. */
+  readonly identity: string;
+};
 
 /** What a directory holds: its regular files by name, and what must not be in a model. */
 export type Tree = {
@@ -24,6 +30,8 @@ export type WalkOptions = {
   readonly ignored: readonly string[];
   readonly symlinks: 'reject' | 'follow';
   readonly maxEntries: number;
+  /** Names that are looked for even where they are ignored: what is signed has to be there and match, ignored or not (OMS §8.4(8)). */
+  readonly listed?: readonly string[];
 };
 
 const MAX_DEPTH = 256;
@@ -32,9 +40,26 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Enumerates a model directory (OMS §6.1). Never leaves it unless links are allowed. @throws LIMIT_EXCEEDED, IO */
 export async function readTree(root: Dir, options: WalkOptions): Promise<Tree> {
   const walk: Walk = { options, files: new Map(), odd: [], warnings: [], entries: 0 };
-  const { dev, ino } = await root.stat();
-  await walkDir(walk, root, '', 'name', [`${dev}:${ino}`]);
-  return walk;
+  try {
+    await walkDir(walk, root, '', 'name', [identity(await root.stat())]);
+    for (const path of options.listed ?? []) {
+      if (isIgnored(path, options.ignored)) await visitListed(walk, root, path);
+    }
+    return walk;
+  } catch (error) {
+    throw unreadable(error, root.display);
+  }
+}
+
+async function visitListed(walk: Walk, root: Dir, path: string): Promise<void> {
+  try {
+    const parent = await root.parentOf(path);
+    await using dir = parent.dir;
+    if (!(await dir.lstat(parent.name)).isDirectory()) await visit(walk, dir, parent.name, path, 'name', []);
+  } catch (error) {
+    // Not there, or behind a link: missing either way.
+    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemErrorCode(error) ?? '')) throw error;
+  }
 }
 
 type Walk = {
@@ -61,7 +86,7 @@ async function walkDir(walk: Walk, dir: Dir, prefix: string, via: 'name' | 'link
 async function visit(walk: Walk, dir: Dir, name: string, path: string, via: 'name' | 'link', ancestors: readonly string[]): Promise<void> {
   const stats = await dir.lstat(name).catch(ignoreMissing);
   if (stats === undefined) return;
-  if (stats.isFile()) walk.files.set(path, { path, sizeBytes: stats.size, via });
+  if (stats.isFile()) walk.files.set(path, { path, sizeBytes: stats.size, via, identity: identityOfFile(stats) });
   else if (stats.isDirectory()) {
     await using child = await dir.openDir(name);
     await walkDir(walk, child, `${path}/`, via, [...ancestors, identity(stats)]);
@@ -77,13 +102,17 @@ async function visitLink(walk: Walk, dir: Dir, name: string, path: string, ances
     throw error;
   });
   if (target === undefined) walk.odd.push({ display: printable(path), problem: 'dangling' });
-  else if (target.isFile()) walk.files.set(path, { path, sizeBytes: target.size, via: 'link' });
+  else if (target.isFile()) walk.files.set(path, { path, sizeBytes: target.size, via: 'link', identity: identityOfFile(target) });
   else if (!target.isDirectory()) walk.odd.push({ display: printable(path), problem: 'special' });
   else if (ancestors.includes(identity(target))) walk.warnings.push(`link ${printable(path)} leads back to a directory above it`);
   else {
     await using child = await dir.openLinkedDir(name);
     await walkDir(walk, child, `${path}/`, 'link', [...ancestors, identity(target)]);
   }
+}
+
+function identityOfFile(stats: Stats): string {
+  return `${identity(stats)}:${stats.size}:${stats.ctimeMs}`;
 }
 
 function identity(stats: Stats): string {

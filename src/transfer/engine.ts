@@ -35,7 +35,7 @@ export type TransferDeps = {
   readonly maxFileBytes: number;
   readonly emit: Emit;
   readonly signal: AbortSignal;
-  /** `skip`: candidates of which it is not known whether they are right; the wrong ones are left out of the results. Default `fail`. */
+  /** `skip`: candidates of which it is not known whether they are right; wrong ones, and those that change or vanish meanwhile, are left out of the results. Default `fail`. */
   readonly mismatch?: 'fail' | 'skip';
   /** Reserves room for a file whose length is now known. @throws NO_SPACE */
   admit?(sizeBytes: number): Promise<void>;
@@ -74,7 +74,7 @@ export async function transfer(jobs: readonly Job[], deps: TransferDeps): Promis
       try {
         results.push(await checkFile(job, crew, deps, signal));
       } catch (error) {
-        if (deps.mismatch === 'skip' && isMismatch(asAppError(error))) continue;
+        if (deps.mismatch === 'skip' && isNoCandidate(asAppError(error))) continue;
         // What fails after the stop fails because of it.
         if (!signal.aborted) errors.push(asAppError(error));
         stop.abort();
@@ -124,6 +124,10 @@ function attemptsFor(error: AppError): number {
 
 function isMismatch(error: AppError): boolean {
   return error.code === 'DIGEST_MISMATCH' || error.code === 'SIZE_MISMATCH';
+}
+
+function isNoCandidate(error: AppError): boolean {
+  return isMismatch(error) || error.code === 'SOURCE_CHANGED';
 }
 
 let taskIds = 0;

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { must } from './process.ts';
 
 /** What the models look like: names with the bytes to expect, each model a folder of `shelf`. */
-export type Models = { readonly shelf: string; readonly files: ReadonlyMap<string, Buffer>; readonly publicKey: string; readonly otherPublicKey: string };
+export type Models = { readonly shelf: string; readonly files: ReadonlyMap<string, Buffer>; readonly publicKey: string; readonly otherPublicKey: string; readonly mountedKeys: string };
 
 export const MODELS = ['good', 'tampered', 'broken-bundle', 'incomplete', 'unsigned'] as const;
 export type ModelName = (typeof MODELS)[number];
