@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
+    // They need programs that are not here: see test/e2e/vitest.config.ts.
+    exclude: ['test/e2e/**'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     coverage: {

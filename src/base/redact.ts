@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/** Up to the last @ of the authority. For http, URL parsers take backslashes, and any number of slashes, for the two. */
+const USER_INFO = /^(\s*(?:https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/))[^\\/]*@/i;
+/** What follows host: is no port, so it is a password that a '/', '?' or '#' tears apart (S3 secrets hold slashes). */
+const TORN_USER_INFO = /^(\s*[a-z][a-z0-9+.-]*:\/\/)[^\\/[]*:(?!\d*(?:[\\/]|$)).*$/is;
+
 /** A URI without user info, with the values of its query string masked: what may stand in logs, reports and errors. */
 export function redactUri(uri: string): string {
-  const query = uri.indexOf('?');
-  const fragment = uri.indexOf('#');
-  const end = [query, fragment].filter((i) => i >= 0).reduce((a, b) => Math.min(a, b), uri.length);
-  const base = uri.slice(0, end).replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1');
-  return printable(query >= 0 && query === end ? `${base}?<redacted>` : base);
+  const end = uri.search(/[?#]/);
+  const base = (end < 0 ? uri : uri.slice(0, end)).replace(USER_INFO, '$1').replace(TORN_USER_INFO, '$1<redacted>');
+  return printable(end >= 0 && uri[end] === '?' ? `${base}?<redacted>` : base);
 }
 
 /** Text of unknown origin as one printable line: control characters and bidirectional overrides are escaped (log and terminal injection). */

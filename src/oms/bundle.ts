@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isNonEmpty, type NonEmpty } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
 import { type Envelope, PAYLOAD_TYPE } from './dsse.ts';
 import { isObject, type JsonObject, malformed, parseStrictJson } from './json.ts';
 
@@ -91,6 +92,7 @@ function readMaterial(value: unknown, bundle: JsonObject, problems: string[]): M
     return undefined;
   }
   const methods = ['publicKey', 'x509CertificateChain', 'certificate'];
+  onlyMembers(value, [...methods, 'tlogEntries', 'timestampVerificationData'], 'verificationMaterial', problems);
   const present = methods.filter((name) => value[name] !== undefined);
   if (present.length !== 1) {
     problems.push(`verificationMaterial has ${present.length === 0 ? 'none' : 'more than one'} of ${methods.join(', ')}`);
@@ -164,6 +166,6 @@ function decodeBase64(value: unknown): Buffer | undefined {
 }
 
 function onlyMembers(value: JsonObject, names: readonly string[], where: string, problems: string[]): void {
-  const unknown = Object.keys(value).filter((name) => !names.includes(name));
-  if (unknown.length > 0) problems.push(`${where} has unknown member ${JSON.stringify(unknown[0]?.slice(0, 80))}`);
+  const unknown = Object.keys(value).find((name) => !names.includes(name));
+  if (unknown !== undefined) problems.push(`${where} has unknown member '${printable(unknown, 80)}'`);
 }

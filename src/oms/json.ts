@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
 
 const MAX_DEPTH = 64;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -55,7 +56,7 @@ function structureProblem(text: string): string | undefined {
         const names = open.at(-1);
         if (names === undefined || lastString === undefined) break;
         const name = unescapeName(lastString);
-        if (names.has(name)) return `member ${JSON.stringify(name)} appears twice`;
+        if (names.has(name)) return `member '${printable(name, 80)}' appears twice`;
         names.add(name);
         lastString = undefined;
         break;

@@ -258,5 +258,5 @@ function isAlgorithm(value: unknown): value is HashAlgorithm {
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? `'${printable(value, 200)}'` : String(JSON.stringify(value) ?? 'absent').slice(0, 80);
+  return typeof value === 'string' ? `'${printable(value, 200)}'` : printable(JSON.stringify(value) ?? 'absent', 80);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { dirname } from 'node:path';
+import { printable } from '../base/redact.ts';
 import { GIT_PATHS } from '../oms/manifest.ts';
 import type { VerifyPlan } from '../plan/plan.ts';
 import { openSource } from '../source/open.ts';
@@ -69,7 +70,11 @@ async function listModel(root: Dir, source: Source, accepted: Accepted, plan: Ve
   if (accepted.shape === 'object') {
     const stats = await root.lstat(source.basename);
     if (!stats.isFile())
-      return { files: new Map(), odd: [{ display: source.basename, problem: stats.isSymbolicLink() ? 'symlink' : 'special' }], warnings: [] };
+      return {
+        files: new Map(),
+        odd: [{ path: source.basename, display: printable(source.basename), problem: stats.isSymbolicLink() ? 'symlink' : 'special' }],
+        warnings: [],
+      };
     return { files: new Map([[source.basename, { path: source.basename, sizeBytes: stats.size, via: 'name' as const, identity: '' }]]), odd: [], warnings: [] };
   }
   const ignored = [

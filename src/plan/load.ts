@@ -29,7 +29,7 @@ export function resolveOptions(command: Command, inputs: Inputs): Resolved {
     const applies = option.commands.includes(command);
     const candidates: readonly [Origin, unknown, string][] = [
       ['flag', inputs.flags[name], `--${name}`],
-      ['environment', applies ? fromEnvironment(option, inputs.env[envName(name)]) : undefined, envName(name)],
+      ['environment', applies ? fromEnvironment(option, inputs.env[envName(name)], envName(name)) : undefined, envName(name)],
       ['file', applies ? file[name] : undefined, `'${name}' in the configuration file`],
     ];
     const found = candidates.find(([, value]) => value !== undefined);
@@ -63,25 +63,31 @@ function checkEnvironment(env: Inputs['env']): void {
   const known = [...OPTION_NAMES.map(envName), ...OTHER_VARIABLES];
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith('MODEL_GATE_') || known.includes(name) || value === undefined || value === '') continue;
-    // Kubernetes makes such variables for every Service of the namespace, one of which may be called model-gate.
-    if (/^MODEL_GATE_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$/.test(name)) continue;
+    if (isServiceVariable(name, value)) continue;
     const near = suggest(name, known);
     throw new AppError('CONFIG_INVALID', `the environment has the unknown variable ${printable(name, 80)}${near ? `; did you mean ${near}?` : ''}`);
   }
+}
+
+/** Kubernetes makes such variables for every Service of the namespace, one of which may be called model-gate or model-gate-something. */
+function isServiceVariable(name: string, value: string): boolean {
+  if (/^MODEL_GATE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$/.test(name)) return true;
+  return /^MODEL_GATE_(\w+_)?PORT$/.test(name) && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
 /** Variables that are no options. */
 const OTHER_VARIABLES = ['MODEL_GATE_STRICT', 'MODEL_GATE_E2E'];
 
 /** Empty counts as unset. Lists: a JSON array, PEM text (one value, however many blocks), or one value per line. */
-function fromEnvironment(option: Option, value: string | undefined): unknown {
+function fromEnvironment(option: Option, value: string | undefined, where: string): unknown {
   if (value === undefined || value.trim() === '') return undefined;
   if (option.kind !== 'list') return value;
-  if (value.trimStart().startsWith('[')) {
+  // A glob may begin with a bracket, too, but not with one before a quote.
+  if (/^\s*\[\s*["\]]/.test(value)) {
     try {
       return JSON.parse(value) as unknown;
     } catch {
-      return value;
+      throw invalid(where, 'begins like a JSON array, but is none');
     }
   }
   if (value.includes('-----BEGIN ')) return [value];

@@ -148,7 +148,8 @@ function makeSigners(values: Values): NonEmpty<SigstoreIdentity> {
 
 function checkedPattern(source: string): string {
   try {
-    new RegExp(`^(?:${source})$`, 'u');
+    // By itself, not wrapped: 'a)|(?:.*' is a pattern only inside the anchors, and would break out of them.
+    new RegExp(source, 'u');
     return source;
   } catch (cause) {
     throw new AppError('CONFIG_INVALID', `--identity-regexp '${printable(source, 200)}' is not a regular expression`, { cause });

@@ -20,7 +20,8 @@ export function select(manifest: Manifest, include: readonly string[], exclude: 
 
 function matcher(globs: readonly string[]): (path: string) => boolean {
   const tests = globs.map((glob) => {
-    const test = picomatch(glob, { dot: true, nonegate: true });
+    // Without 's', no ** would match a directory with a line break in its name, and --exclude would let its files through.
+    const test = picomatch(glob, { dot: true, nonegate: true, flags: 's' });
     return glob.includes('/') ? test : (path: string) => test(path.slice(path.lastIndexOf('/') + 1));
   });
   return (path) => tests.some((test) => test(path));

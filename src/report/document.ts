@@ -70,6 +70,9 @@ export function placeholderMessage(command: string): string {
   });
 }
 
+/** Useless when cut. */
+const WHOLE = ['verdict', 'reason', 'digest'];
+
 /** Drops the least useful members, then shortens the longest texts, until the line fits. */
 function fitted(message: Record<string, unknown>): string {
   const facts = { ...message };
@@ -79,6 +82,7 @@ function fitted(message: Record<string, unknown>): string {
   }
   for (let limit = 400; size() > MAX_TERMINATION_BYTES && limit > 10; limit = Math.floor(limit * 0.8)) {
     for (const [name, value] of Object.entries(facts)) {
+      if (WHOLE.includes(name)) continue;
       if (typeof value === 'string') facts[name] = shorten(value, limit);
       if (Array.isArray(value)) facts[name] = value.map((item) => shorten(String(item), limit));
     }

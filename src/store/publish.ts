@@ -48,8 +48,9 @@ export async function publish(tree: CompleteTree, destination: Destination, stag
     if (existing === undefined) await renameTree(destination, staging);
     else if (destination.strategy === 'rename' && options.way === 'swap') await swapTrees(destination, staging);
     else {
+      // First what nobody signed: it may stand where a signed name belongs.
+      for (const name of options.prune) await existing.removePath(name).catch(ignoreMissing);
       await moveEntries([...tree.staged.map((file) => file.path), ...(options.bundleName === undefined ? [] : [options.bundleName])], existing, staging);
-      await prune(existing, options.prune);
     }
   } catch (error) {
     const errno = systemErrorCode(error);
@@ -95,21 +96,17 @@ async function moveEntries(paths: readonly string[], existing: Dir, staging: Sta
     await using fromDir = from.dir;
     const to = await existing.parentOf(path, staging.modes.dir);
     await using toDir = to.dir;
-    await fromDir.moveTo(from.name, toDir, to.name);
+    await fromDir.moveTo(from.name, toDir, to.name).catch(async (error: unknown) => {
+      // A directory of that name with nothing in it, left of another model, is nobody's loss.
+      if (systemErrorCode(error) !== 'EISDIR' || !(await toDir.removeEmptyDir(to.name))) throw error;
+      await fromDir.moveTo(from.name, toDir, to.name);
+    });
     touched.add(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
   }
   for (const path of touched) {
     const parent = await existing.parentOf(`${path === '' ? '' : `${path}/`}x`);
     await using dir = parent.dir;
     await dir.sync();
-  }
-}
-
-async function prune(existing: Dir, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    const parent = await existing.parentOf(name);
-    await using dir = parent.dir;
-    await dir.removeTree(parent.name).catch(ignoreMissing);
   }
 }
 

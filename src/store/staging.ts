@@ -32,8 +32,6 @@ export type Staging = AsyncDisposable & {
   readonly name: string;
   readonly tree: Dir;
   readonly modes: Modes;
-  /** A whole small file, under its name at once. @throws NO_SPACE, IO */
-  put(name: string, bytes: Buffer): Promise<void>;
   /** A new file for `path`. `settle('verified')` makes it durable and gives it its name; anything else removes it. */
   create(path: ModelPath): Promise<StagedFile>;
   /** Stages a small file (the bundle) at the top of the tree. @throws NO_SPACE, READ_ONLY, IO */
@@ -146,13 +144,6 @@ function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
         throw fromSystemError(error, `staging ${printable(name)}`);
       }
       await settle('verified');
-    },
-    async put(name, bytes) {
-      await using file = await part.createFile('small', 0o600);
-      await file.writeFile(bytes);
-      await file.chmod(modes.file);
-      await file.sync();
-      await part.moveTo('small', tree, name);
     },
     drop: (path) => tree.removePath(path).catch(ignoreMissing),
     async clear() {

@@ -16,11 +16,13 @@ export type TreeFile = {
   readonly identity: string;
 };
 
+/** What is no regular file, or whose name (`problem: 'name'`, no `path`) cannot stand in a manifest. `display` is printable. */
+export type OddEntry = { readonly path?: string; readonly display: string; readonly problem: 'symlink' | 'special' | 'name' | 'dangling' };
+
 /** What a directory holds: its regular files by name, and what must not be in a model. */
 export type Tree = {
   readonly files: ReadonlyMap<string, TreeFile>;
-  /** Names that are no regular file, or not UTF-8, printable. */
-  readonly odd: readonly { readonly display: string; readonly problem: 'symlink' | 'special' | 'name' | 'dangling' }[];
+  readonly odd: readonly OddEntry[];
   /** Links that lead out of the tree, or round in it. */
   readonly warnings: readonly string[];
 };
@@ -65,7 +67,7 @@ async function visitListed(walk: Walk, root: Dir, path: string): Promise<void> {
 type Walk = {
   readonly options: WalkOptions;
   readonly files: Map<string, TreeFile>;
-  readonly odd: { display: string; problem: 'symlink' | 'special' | 'name' | 'dangling' }[];
+  readonly odd: OddEntry[];
   readonly warnings: string[];
   entries: number;
 };
@@ -78,7 +80,7 @@ async function walkDir(walk: Walk, dir: Dir, prefix: string, via: 'name' | 'link
     const name = decode(bytes);
     const path = `${prefix}${name ?? printable(bytes.toString('latin1'))}`;
     // A name that is not UTF-8 cannot stand in any manifest (OMS §6.1.2(7)); decoding it loosely would hide it behind another.
-    if (name === undefined || 'problem' in parseModelPath(path)) walk.odd.push({ display: path, problem: 'name' });
+    if (name === undefined || 'problem' in parseModelPath(path)) walk.odd.push({ display: printable(path), problem: 'name' });
     else if (!isIgnored(path, walk.options.ignored)) await visit(walk, dir, name, path, via, ancestors);
   }
 }
@@ -91,19 +93,19 @@ async function visit(walk: Walk, dir: Dir, name: string, path: string, via: 'nam
     await using child = await dir.openDir(name);
     await walkDir(walk, child, `${path}/`, via, [...ancestors, identity(stats)]);
   } else if (stats.isSymbolicLink()) await visitLink(walk, dir, name, path, ancestors);
-  else walk.odd.push({ display: printable(path), problem: 'special' });
+  else walk.odd.push({ path, display: printable(path), problem: 'special' });
 }
 
 /** OMS §6.1.1: with `follow`, a linked file stands under the link's own name; linked folders are searched, or unsigned files could hide there. */
 async function visitLink(walk: Walk, dir: Dir, name: string, path: string, ancestors: readonly string[]): Promise<void> {
-  if (walk.options.symlinks === 'reject') return void walk.odd.push({ display: printable(path), problem: 'symlink' });
+  if (walk.options.symlinks === 'reject') return void walk.odd.push({ path, display: printable(path), problem: 'symlink' });
   const target = await stat(dir.child(name)).catch((error: unknown) => {
     if (['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return undefined;
     throw error;
   });
-  if (target === undefined) walk.odd.push({ display: printable(path), problem: 'dangling' });
+  if (target === undefined) walk.odd.push({ path, display: printable(path), problem: 'dangling' });
   else if (target.isFile()) walk.files.set(path, { path, sizeBytes: target.size, via: 'link', identity: identityOfFile(target) });
-  else if (!target.isDirectory()) walk.odd.push({ display: printable(path), problem: 'special' });
+  else if (!target.isDirectory()) walk.odd.push({ path, display: printable(path), problem: 'special' });
   else if (ancestors.includes(identity(target))) walk.warnings.push(`link ${printable(path)} leads back to a directory above it`);
   else {
     await using child = await dir.openLinkedDir(name);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chownSync, chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+
 import { createHash, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createBLAKE3 } from 'hash-wasm';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startS3Server } from '../servers/s3Server.ts';
 import { bundleOf, type Files, KEYS, leftovers, modesOf, type Scratch, SMALL_MODEL, scratch, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
 import { pullHere, runGate } from '../support/run.ts';
@@ -23,7 +24,7 @@ const ODD_NAMES: Files = {
   'colon:0:3': 'k',
   '+plus&and=equals;semi': 'l',
   '.hidden/.file': 'm',
-  __proto__x: 'n',
+  ['__proto__']: 'n',
   constructor: 'o',
 };
 
@@ -49,7 +50,10 @@ describe('pulling a good model', () => {
 
   test('from an S3 bucket gives the same tree without ever listing the bucket', async () => {
     const keys = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI' };
-    await using server = await startS3Server({ buckets: { models: Object.fromEntries(Object.entries(files).map(([name, body]) => [`v1/${name}`, body])) }, keys });
+    await using server = await startS3Server({
+      buckets: { models: Object.fromEntries(Object.entries(files).map(([name, body]) => [`v1/${name}`, body])) },
+      keys,
+    });
     const env = { AWS_ACCESS_KEY_ID: keys.accessKeyId, AWS_SECRET_ACCESS_KEY: keys.secretAccessKey, AWS_ENDPOINT_URL: server.origin, AWS_REGION: 'us-east-1' };
     const to = fresh();
     expect(await pullHere(['s3://models/v1/', to], { env })).toMatchObject({ reason: 'OK' });
@@ -110,7 +114,7 @@ describe('pulling a good model', () => {
     const content = randomBytes(100_500);
     for (const label of ['sha256', 'sha256-sharded-1000']) {
       const shards = [...shardsOf('a/b.bin', content, 1000), ...shardsOf('c:d', Buffer.from('x'), 1000)].map((shard) => ({ ...shard, algorithm: label }));
-      const bundle = signResources(shards, KEYS, { serialization: { method: 'shards', shard_size: 1000 }, edit: byNumericStart });
+      const bundle = signResources(shards, KEYS, { serialization: { method: 'shards', shard_size: 1000 } });
       const model = { 'a/b.bin': content, 'c:d': 'x', 'model.sig': bundle };
       await using server = await serveModel(model);
       const to = fresh();
@@ -172,7 +176,7 @@ describe('what is published', () => {
   test('has modes 0644 and 0755 under any umask, in missing parents too, and says so in report and termination message', async () => {
     await using server = await serveModel(signed(SMALL_MODEL));
     const to = tmp.at('umask', 'deep', 'models');
-    const ended = await runGate(['pull', server.url, to, '--public-key', KEYS.publicPem], { umask: 0o077 });
+    const ended = await runGate(['pull', server.url, to], { umask: 0o077, env: { MODEL_GATE_PUBLIC_KEY: KEYS.publicPem } });
     expect(ended).toMatchObject({ code: 0, stdout: '', termination: { verdict: 'verified', exitCode: 0, files: 4, bytes: 110_019 } });
     expect(modesOf(tmp.at('umask'))).toEqual({
       deep: '755',
@@ -185,14 +189,11 @@ describe('what is published', () => {
       'deep/models/weights/part-2.bin': '644',
     });
     expect(ended.report).toMatchObject({ reportVersion: 'model-gate/report/v1', verdict: 'verified', exitCode: 0, relaxations: [] });
-    const [model] = ended.report?.['models'] as Record<string, unknown>[];
+    const [model] = (ended.report?.['models'] as Record<string, unknown>[] | undefined) ?? [];
     expect(model).toMatchObject({ verdict: 'verified', partial: false, fileCount: 4, totalBytes: 110_019 });
-    expect((model?.['files'] as { path: string; origin: string; etag?: string }[]).map(({ path, origin }) => [path, origin])).toEqual([
-      ['config.json', 'fetched'],
-      ['empty.txt', 'fetched'],
-      ['weights/part-1.bin', 'fetched'],
-      ['weights/part-2.bin', 'fetched'],
-    ]);
+    expect(model?.['files']).toMatchObject(
+      ['config.json', 'empty.txt', 'weights/part-1.bin', 'weights/part-2.bin'].map((path) => ({ path, origin: 'fetched' })),
+    );
     expect(Buffer.byteLength(ended.terminationText)).toBeLessThanOrEqual(1000);
   });
 
@@ -217,8 +218,3 @@ describe('what is published', () => {
     expect(readFileSync(`${to}/model.sigstore.json`).equals(bundle)).toBe(true);
   });
 });
-
-/** The specification's order of names puts 10 before 2; the root digest follows the listed order. */
-function byNumericStart(statement: Record<string, unknown>): unknown {
-  return statement;
-}

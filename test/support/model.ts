@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Keys, makeKeys, resourceOf, signResources, type StatementOptions } from './signer.ts';
+import { type Keys, makeKeys, resourceOf, type StatementOptions, signResources } from './signer.ts';
 
 export type Files = Readonly<Record<string, Buffer | string>>;
 
@@ -68,9 +68,10 @@ export function treeFrom(files: Files): Record<string, string> {
       .map((_, i, all) => all.slice(0, i + 1).join('/')),
   );
   return Object.fromEntries(
-    [...directories.map((name) => [name, 'directory'] as const), ...Object.entries(files).map(([name, content]) => [name, contentOf(Buffer.from(content))] as const)].sort(
-      ([a], [b]) => (a < b ? -1 : 1),
-    ),
+    [
+      ...directories.map((name) => [name, 'directory'] as const),
+      ...Object.entries(files).map(([name, content]) => [name, contentOf(Buffer.from(content))] as const),
+    ].sort(([a], [b]) => (a < b ? -1 : 1)),
   );
 }
 

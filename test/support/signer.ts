@@ -70,7 +70,11 @@ export function signPayload(payload: Buffer, keys: Keys): Buffer {
     JSON.stringify({
       mediaType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
       verificationMaterial: { publicKey: { hint: createHash('sha256').update(keys.publicPem).digest('hex') }, tlogEntries: [] },
-      dsseEnvelope: { payload: payload.toString('base64'), payloadType: type, signatures: [{ sig: sign(hash, signed, keys.privateKey).toString('base64'), keyid: '' }] },
+      dsseEnvelope: {
+        payload: payload.toString('base64'),
+        payloadType: type,
+        signatures: [{ sig: sign(hash, signed, keys.privateKey).toString('base64'), keyid: '' }],
+      },
     }),
   );
 }

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { appendFile, cp, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, open, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { must } from './process.ts';
 
-/** What the models look like: names with the bytes to expect, each model a folder of `shelf`. */
-export type Models = { readonly shelf: string; readonly files: ReadonlyMap<string, Buffer>; readonly publicKey: string; readonly otherPublicKey: string; readonly mountedKeys: string };
+export type Models = {
+  /** Folder of all models; S3 bucket and web root at once. */
+  readonly shelf: string;
+  /** What a good model holds, byte for byte. */
+  readonly files: ReadonlyMap<string, Buffer>;
+  readonly publicKey: string;
+  readonly otherPublicKey: string;
+  /** The public key as the kubelet mounts a ConfigMap: a link to a link to a folder with a date. */
+  readonly mountedKeys: string;
+};
 
 export const MODELS = ['good', 'tampered', 'broken-bundle', 'incomplete', 'unsigned'] as const;
 export type ModelName = (typeof MODELS)[number];
 
-/** Makes a small model, has the reference implementation sign it, and puts damaged copies beside it. `shelf` is also the S3 bucket and the web root. */
+/** Makes a small model, has the reference implementation sign it, and puts damaged copies beside it. */
 export async function makeModels(folder: string): Promise<Models> {
   const shelf = join(folder, 'shelf', 'models');
   const files = sampleFiles();
@@ -28,7 +36,8 @@ export async function makeModels(folder: string): Promise<Models> {
   await appendFile(join(shelf, 'broken-bundle', 'model.sig'), '}');
   await rm(join(shelf, 'incomplete', 'config.json'));
   await rm(join(shelf, 'unsigned', 'model.sig'));
-  return { shelf, files, publicKey: publisher.publicKey, otherPublicKey: keyPair().publicKey };
+  const mountedKeys = await mountLikeKubelet(join(folder, 'mounted-keys'), 'publisher.pem', publisher.publicKey);
+  return { shelf, files, publicKey: publisher.publicKey, otherPublicKey: keyPair().publicKey, mountedKeys };
 }
 
 function sampleFiles(): ReadonlyMap<string, Buffer> {
@@ -52,6 +61,15 @@ function keyPair(): { publicKey: string; privateKey: string } {
     publicKeyEncoding: { type: 'spki', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
+}
+
+async function mountLikeKubelet(folder: string, key: string, value: string): Promise<string> {
+  const version = '..2026_01_01_00_00_00.1234567890';
+  await mkdir(join(folder, version), { recursive: true });
+  await writeFile(join(folder, version, key), value);
+  await symlink(version, join(folder, '..data'));
+  await symlink(join('..data', key), join(folder, key));
+  return folder;
 }
 
 async function flipByte(path: string, offset: number): Promise<void> {

@@ -62,6 +62,7 @@ export function scenarios(world: World): readonly Scenario[] {
     shipped('a good model from a web server', http('good'), VERIFIED),
     shipped('a good model from S3', s3('good'), VERIFIED),
     shipped('a good model, any UID of group 0', { ...http('good'), patch: ANY_UID }, VERIFIED),
+    shipped('a good model, keys mounted as the kubelet does', { ...http('good'), patch: mountedKeys(models.mountedKeys) }, VERIFIED),
     { title: 'a good model from S3, called as KServe does', manifest: kserve('good'), served: '', mode: 'pull', expect: VERIFIED },
     shipped('one flipped byte, claim', pvc('tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
     shipped('one flipped byte, web server', http('tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
@@ -78,6 +79,7 @@ export function scenarios(world: World): readonly Scenario[] {
     shipped('no bundle, web server', http('unsigned'), { exitCode: 1, reason: 'UNSIGNED' }),
     shipped('no bundle, S3', s3('unsigned'), { exitCode: 1, reason: 'UNSIGNED' }),
     shipped('signed with another key', http('good', stranger), { exitCode: 1, reason: 'SIGNATURE_INVALID' }),
+    shipped('a genuine model, but not the pinned one', pinned(http('good'), `sha256:${'0'.repeat(64)}`), { exitCode: 1, reason: 'DIGEST_NOT_PINNED' }),
     shipped('nobody says whom to trust', http('good', { kind: 'none' }), { exitCode: 2, reason: 'TRUST_METHOD_MISSING' }),
     shipped(
       'the web server is down',
@@ -92,6 +94,19 @@ const ANY_UID: readonly PatchOperation[] = [
   { op: 'add', path: '/spec/securityContext/runAsUser', value: 12345 },
   { op: 'add', path: '/spec/securityContext/runAsGroup', value: 0 },
 ];
+
+/** ConfigMaps are plain files on podman; on a node they are links. */
+function mountedKeys(folder: string): readonly PatchOperation[] {
+  return [
+    { op: 'add', path: '/spec/volumes/-', value: { name: 'mounted-keys', hostPath: { path: folder, type: 'Directory' } } },
+    { op: 'add', path: '/spec/initContainers/0/volumeMounts/-', value: { name: 'mounted-keys', mountPath: '/mounted-keys', readOnly: true } },
+    { op: 'replace', path: '/spec/initContainers/0/env/0', value: { name: 'MODEL_GATE_PUBLIC_KEY', value: '/mounted-keys' } },
+  ];
+}
+
+function pinned(overlay: Overlay, digest: string): Overlay {
+  return { ...overlay, args: [...overlay.args, '--expect-digest', digest] };
+}
 
 /** The claim beside an emptyDir instead of in its place, under the path that pvc:// stands for. */
 function copied(world: World, inPlace: Overlay): Overlay {
