@@ -26,7 +26,17 @@ describe('the JSON report', () => {
     writeFileSync(join(dir, 'key.pub'), keys.publicPem);
     writeFileSync(join(model, 'model.sig'), signDirectory(model, keys));
     prepare();
-    const argv = ['pull', model, join(dir, 'out'), '--public-key', join(dir, 'key.pub'), '--report', join(dir, 'report.json'), '--termination-log', join(dir, 'termination')];
+    const argv = [
+      'pull',
+      model,
+      join(dir, 'out'),
+      '--public-key',
+      join(dir, 'key.pub'),
+      '--report',
+      join(dir, 'report.json'),
+      '--termination-log',
+      join(dir, 'termination'),
+    ];
     const code = await runProgram(argv, { env: {}, signal: new AbortController().signal, signalName: () => undefined });
     return { code, document: JSON.parse(readFileSync(join(dir, 'report.json'), 'utf8')) as Record<string, unknown> };
   }
@@ -35,7 +45,10 @@ describe('the JSON report', () => {
     const { code, document } = await report(() => {});
     expect(validate(document), JSON.stringify(validate.errors)).toBe(true);
     expect(code).toBe(0);
-    expect(document).toMatchObject({ verdict: 'verified', models: [{ verdict: 'verified', partial: false, fileCount: 1, files: [{ path: 'config.json', origin: 'fetched' }] }] });
+    expect(document).toMatchObject({
+      verdict: 'verified',
+      models: [{ verdict: 'verified', partial: false, fileCount: 1, files: [{ path: 'config.json', origin: 'fetched' }] }],
+    });
   });
 
   it('follows its schema, and still says who signed, when a file was changed', async () => {
