@@ -1,4 +1,4 @@
-# The image carries the bundled program and nothing else: no shell, no package manager, no node_modules.
+# The image carries the bundled program, its license and nothing else: no shell, no package manager, no node_modules.
 # Every base is a build argument, so that it can be built where no registry can be reached; see docs/image.md.
 #
 #   docker build -t model-gate:dev .
@@ -47,6 +47,7 @@ LABEL org.opencontainers.image.title="model-gate" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="${BASE}"
+COPY LICENSE /app/LICENSE
 COPY --from=layout /out/app/ /app/
 COPY --from=layout /out/bin/ /usr/local/bin/
 # Numeric, so that runAsNonRoot can be checked; any other UID works as well.

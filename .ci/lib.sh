@@ -66,8 +66,9 @@ need_servers() {
   PATH="$PATH:/usr/sbin:/sbin"
 }
 need_containers() {
-  need_apt podman podman buildah runc containernetworking-plugins catatonit
-  need_apt catatonit catatonit # podman only recommends it
+  local command
+  # catatonit holds a pod's namespaces; podman only recommends it.
+  for command in podman buildah runc catatonit; do need_apt "$command" podman buildah runc containernetworking-plugins catatonit; done
   need_apt /bin/busybox busybox-static
 }
 
