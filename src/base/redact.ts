@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Up to the last @ of the authority. For http, URL parsers take backslashes, and any number of slashes, for the two. */
-const USER_INFO = /^(\s*(?:https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/))[^\\/]*@/i;
+/** For http, URL parsers take backslashes, and any number of slashes, for the two. */
+const SCHEME = String.raw`\s*(?:https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/)`;
+const USER_INFO = new RegExp(String.raw`^(${SCHEME})[^\\/?#]*@([^\\/?#]*)(.*)$`, 'is');
 /** What follows host: is no port, so it is a password that a '/', '?' or '#' tears apart (S3 secrets hold slashes). */
-const TORN_USER_INFO = /^(\s*[a-z][a-z0-9+.-]*:\/\/)[^\\/[]*:(?!\d*(?:[\\/]|$)).*$/is;
+const TORN_USER_INFO = new RegExp(String.raw`^(${SCHEME})[^\\/?#[]*:(?!\d*(?:[\\/?#]|$))`, 'i');
 
 /** A URI without user info, with the values of its query string masked: what may stand in logs, reports and errors. */
 export function redactUri(uri: string): string {
-  const end = uri.search(/[?#]/);
-  const base = (end < 0 ? uri : uri.slice(0, end)).replace(USER_INFO, '$1').replace(TORN_USER_INFO, '$1<redacted>');
-  return printable(end >= 0 && uri[end] === '?' ? `${base}?<redacted>` : base);
+  const [, scheme, host, rest = ''] = USER_INFO.exec(uri) ?? [];
+  // Behind a second @ the password may go on: nobody can tell where it ends.
+  if (rest.includes('@')) return printable(`${scheme}<redacted>`);
+  const plain = scheme === undefined ? uri : `${scheme}${host}${rest}`;
+  const [, torn] = TORN_USER_INFO.exec(plain) ?? [];
+  if (torn !== undefined) return printable(`${torn}<redacted>`);
+  const end = plain.search(/[?#]/);
+  return printable(end < 0 ? plain : `${plain.slice(0, end)}${plain[end] === '?' ? '?<redacted>' : ''}`);
 }
 
 /** Text of unknown origin as one printable line: control characters and bidirectional overrides are escaped (log and terminal injection). */

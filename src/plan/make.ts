@@ -182,8 +182,11 @@ export function materialRef(value: string): MaterialRef {
   switch (scheme) {
     case undefined:
       return { kind: 'file', path: before, ...pinned };
-    case 'file':
-      return { kind: 'file', path: before.slice('file://'.length), ...pinned };
+    case 'file': {
+      const path = before.slice('file://'.length);
+      if (!path.startsWith('/')) throw new AppError('CONFIG_INVALID', `trust material '${redactUri(before)}' names a host; write file:///path`);
+      return { kind: 'file', path, ...pinned };
+    }
     case 'https':
     case 's3':
       return { kind: 'uri', uri: before, ...pinned };
@@ -197,14 +200,25 @@ export function materialRef(value: string): MaterialRef {
 
 /** Whoever can write the model could write its anchor too. @throws ANCHORS_UNPINNED */
 function refuseSelfVouching(trust: TrustPlan, sources: readonly Address[]): void {
-  const origins = new Set(sources.map(({ spec }) => originOf(spec)).filter((origin) => origin !== undefined));
   for (const ref of materialOf(trust)) {
     if (ref.kind !== 'uri' || ref.sha256 !== undefined) continue;
-    const origin = originOf(parseSourceUri(ref.uri, '/'));
-    if (origin !== undefined && origins.has(origin)) {
-      throw new AppError('ANCHORS_UNPINNED', `${redactUri(ref.uri)} comes from the model's own ${origin}: whoever replaces the model could replace it too`);
+    const anchor = parseSourceUri(ref.uri, '/');
+    const own = sources.find(({ spec }) => sharesOrigin(anchor, spec) || sharesOrigin(spec, anchor));
+    if (own !== undefined) {
+      throw new AppError(
+        'ANCHORS_UNPINNED',
+        `${redactUri(ref.uri)} comes from where the model ${redactUri(own.uri)} comes from: whoever replaces the model could replace it too`,
+      );
     }
   }
+}
+
+/** The same bucket or host; also a bucket's web address (bucket.s3.example.com/key or s3.example.com/bucket/key), whatever the host. */
+function sharesOrigin(a: SourceSpec, b: SourceSpec): boolean {
+  if (a.kind === 's3' && b.kind === 's3') return a.bucket === b.bucket;
+  if (a.kind === 'http' && b.kind === 'http') return a.url.host === b.url.host;
+  if (a.kind !== 's3' || b.kind !== 'http') return false;
+  return b.url.hostname.startsWith(`${a.bucket.toLowerCase()}.`) || b.url.pathname.split('/')[1] === a.bucket;
 }
 
 function materialOf(trust: TrustPlan): readonly MaterialRef[] {
@@ -215,17 +229,6 @@ function materialOf(trust: TrustPlan): readonly MaterialRef[] {
       return [...trust.certificates, ...trust.timestampAuthorities];
     case 'sigstore':
       return trust.root.kind === 'trusted-root' || trust.root.kind === 'trust-config' ? [trust.root.ref] : [];
-  }
-}
-
-function originOf(spec: SourceSpec): string | undefined {
-  switch (spec.kind) {
-    case 's3':
-      return `bucket ${spec.bucket}`;
-    case 'http':
-      return `origin ${spec.url.host}`;
-    case 'file':
-      return undefined;
   }
 }
 

@@ -11,12 +11,15 @@ import type { Signer } from '../trust/trust.ts';
 export function checkIdentity(trust: TrustPlan, signer: Signer): void {
   switch (trust.kind) {
     case 'key':
+      if (signer.kind !== 'key') throw otherMethod(trust, signer);
       return;
     case 'certificate':
-      if (signer.kind === 'certificate') checkCertificate(trust.identities, signer);
+      if (signer.kind !== 'certificate') throw otherMethod(trust, signer);
+      checkCertificate(trust.identities, signer);
       return;
     case 'sigstore':
-      if (signer.kind === 'sigstore') checkSigstore(trust.signers, signer);
+      if (signer.kind !== 'sigstore') throw otherMethod(trust, signer);
+      checkSigstore(trust.signers, signer);
       return;
   }
 }
@@ -40,6 +43,11 @@ function checkSigstore(expected: readonly SigstoreIdentity[], signer: Extract<Si
 
 function matches(identity: SigstoreIdentity['identity'], actual: string): boolean {
   return identity.kind === 'exact' ? identity.text === actual : new RegExp(`^(?:${identity.source})$`, 'u').test(actual);
+}
+
+/** Out of reach while the trust picks the verifier; should that ever change, nobody's policy must be skipped. */
+function otherMethod(trust: TrustPlan, signer: Signer): AppError {
+  return untrusted(`signed with the ${signer.kind} method`, `the ${trust.kind} method`);
 }
 
 function untrusted(found: string, expected: string): AppError {

@@ -52,7 +52,7 @@ export function terminationMessage(evidence: Evidence, error: SerialisedError | 
     ...(model?.manifest !== undefined && { digest: `sha256:${model.manifest.rootDigest}` }),
     ...(model !== undefined && { source: model.source }),
     ...(error === undefined && {
-      files: count(evidence, (m) => m.files.length),
+      fileCount: count(evidence, (m) => m.files.length),
       bytes: count(evidence, (m) => m.files.reduce((sum, file) => sum + file.sizeBytes, 0)),
     }),
     ...(evidence.models.length > 1 && { models: evidence.models.length }),

@@ -53,14 +53,14 @@ describe('names of resources', () => {
     ['a/\udc00b', 'is not valid Unicode'],
     ['a'.repeat(256), 'has a component longer than 255 bytes'],
     ['ä'.repeat(128), 'has a component longer than 255 bytes'],
-    ['a/'.repeat(2048) + 'a', 'is longer than 4096 bytes'],
+    [`${'a/'.repeat(2048)}a`, 'is longer than 4096 bytes'],
   ])('are refused when they are not canonical: %j %s', (name, problem) => {
     expect(parseModelPath(name)).toEqual({ problem });
   });
 
   it('are taken up to the limits of Linux', () => {
     expect(parseModelPath('a'.repeat(255))).toHaveProperty('path');
-    expect(parseModelPath('a/'.repeat(2047) + 'bb')).toHaveProperty('path');
+    expect(parseModelPath(`${'a/'.repeat(2047)}bb`)).toHaveProperty('path');
   });
 
   it('come out as they went in, whatever canonical name it is', () => {
