@@ -170,7 +170,7 @@ async function openSourceFile(run: Run, file: ManifestFile, ref: Parameters<Sour
 /** The manifest names it, so it has to be there: 404 for a signed file is a broken model, not a broken source. */
 function missingAtSource(file: ManifestFile, error: unknown): unknown {
   const gone = isObjectMissing(error) || ['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '');
-  if (!gone) return systemErrorCode(error) === undefined ? error : sourceUnreadable(file, error);
+  if (!gone) return error instanceof AppError ? error : sourceUnreadable(file, error);
   const name = printable(file.path);
   return new AppError('FILE_MISSING', `Missing files in model: '${name}' is signed but not at the source`, {
     context: { path: name, names: [name], count: 1 },

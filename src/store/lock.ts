@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AppError, fromSystemError, systemErrorCode } from '../base/errors.ts';
+import { AppError, fromSystemError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { Destination } from './destination.ts';
-import { type Dir, isPrivate } from './dir.ts';
-import { claim } from './owner.ts';
+import type { Dir } from './dir.ts';
+import { enter } from './owner.ts';
 import { STAGING_PREFIX } from './staging.ts';
 
 /** Publishing takes milliseconds; whoever holds the lock for longer is in trouble itself. */
@@ -32,28 +32,15 @@ export async function alone<T>(destination: Destination, signal: AbortSignal, wo
 }
 
 async function tryLock(base: Dir, name: string): Promise<AsyncDisposable | undefined> {
-  try {
-    if (!(await base.makeDirExclusive(name)) && !(await isPrivate(base, name))) return undefined;
-    const dir = await base.openDir(name);
-    const owner = await claim(dir);
-    const release = async (): Promise<void> => {
-      await owner?.[Symbol.asyncDispose]();
+  const entered = await enter(base, name);
+  if (entered === undefined) return undefined;
+  const { dir, owner } = entered;
+  return {
+    async [Symbol.asyncDispose]() {
+      await owner[Symbol.asyncDispose]();
       await dir[Symbol.asyncDispose]();
-    };
-    if (owner !== undefined && (await base.holds(name, dir))) {
-      return {
-        async [Symbol.asyncDispose]() {
-          await release();
-          // Not empty: the next one is in it already, and removes it in turn.
-          await base.removeEmptyDir(name);
-        },
-      };
-    }
-    await release();
-    return undefined;
-  } catch (error) {
-    // Removed by its owner under our hands.
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+      // Not empty: the next one is in it already, and removes it in turn.
+      await base.removeEmptyDir(name);
+    },
+  };
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, readFile, readlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemErrorCode } from '../base/errors.ts';
-import { type Dir, ignoreMissing } from './dir.ts';
+import { type Dir, ignoreMissing, isPrivate } from './dir.ts';
 
 const OWNER = 'owner';
 const TAKEOVER = 'takeover';
@@ -28,8 +28,26 @@ export async function claim(dir: Dir): Promise<AsyncDisposable | undefined> {
     const taken = state === 'dead' ? await takeOver(dir, me) : undefined;
     if (taken !== undefined) return heartbeat(dir, taken, me);
     if (state === 'alive' || performance.now() > deadline) return undefined;
-    await sleep(250);
+    await sleep(50);
   }
+}
+
+/** Makes a private directory, or takes over one whose owner is gone; undefined when it is somebody else's, or is being removed just now. */
+export async function enter(base: Dir, name: string): Promise<{ readonly dir: Dir; readonly owner: AsyncDisposable } | undefined> {
+  if (!(await base.makeDirExclusive(name)) && !(await isPrivate(base, name))) return undefined;
+  const dir = await base.openDir(name).catch(ignoreMissing);
+  if (dir === undefined) return undefined;
+  try {
+    const owner = await claim(dir).catch(ignoreMissing);
+    // Between opening and claiming, its last owner may have moved it away to be removed.
+    if (owner !== undefined && (await base.holds(name, dir))) return { dir, owner };
+    await owner?.[Symbol.asyncDispose]();
+  } catch (error) {
+    await dir[Symbol.asyncDispose]();
+    throw error;
+  }
+  await dir[Symbol.asyncDispose]();
+  return undefined;
 }
 
 /** When the directory was last worked in, in ms since the epoch by the file system's clock. */
@@ -47,12 +65,15 @@ export async function volumeNow(dir: Dir): Promise<number> {
 }
 
 async function create(dir: Dir, me: Owner): Promise<FileHandle | undefined> {
+  const file = await dir.createFile(OWNER, 0o600).catch((error: unknown) => {
+    if (systemErrorCode(error) === 'EEXIST') return undefined;
+    throw error;
+  });
   try {
-    const file = await dir.createFile(OWNER, 0o600);
-    await file.write(JSON.stringify(me), 0);
+    await file?.write(JSON.stringify(me), 0);
     return file;
   } catch (error) {
-    if (systemErrorCode(error) === 'EEXIST') return undefined;
+    await file?.close();
     throw error;
   }
 }

@@ -53,6 +53,7 @@ export async function publish(tree: CompleteTree, destination: Destination, stag
       await moveEntries([...tree.staged.map((file) => file.path), ...(options.bundleName === undefined ? [] : [options.bundleName])], existing, staging);
     }
   } catch (error) {
+    if (error instanceof AppError) throw error;
     const errno = systemErrorCode(error);
     if (errno === undefined || errno === 'ENOSPC' || errno === 'EDQUOT') throw fromSystemError(error, `publishing to ${printable(destination.path)}`);
     throw new AppError('PUBLISH_FAILED', `the verified model could not be moved to ${printable(destination.path)}: ${errno}`, { cause: error });

@@ -2,12 +2,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import os from 'node:os';
-import { AppError, fromSystemError } from '../base/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError, fromSystemError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { ModelPath } from '../oms/path.ts';
 import type { Destination } from './destination.ts';
-import { type Dir, ignoreMissing, isPrivate } from './dir.ts';
-import { claim, lastHeartbeat, volumeNow } from './owner.ts';
+import { type Dir, ignoreMissing } from './dir.ts';
+import { enter, lastHeartbeat, volumeNow } from './owner.ts';
 
 /** Every name we make on a volume, apart from the model's own, begins with this. */
 export const STAGING_PREFIX = '.model-gate-';
@@ -64,7 +65,7 @@ async function claimStaging(destination: Destination): Promise<Staging> {
     const name = `${stagingName(destination)}${n === 1 ? '' : `-${n}`}`;
     const entered = await enter(base, name);
     if (entered === undefined) continue;
-    const { root, owner } = entered;
+    const { dir: root, owner } = entered;
     await recoverSwap(destination, root);
     await root.removeTree(PART);
     // With the setgid bit its files belong to the volume's group from the start; a rename would not give them to it.
@@ -72,21 +73,6 @@ async function claimStaging(destination: Destination): Promise<Staging> {
     return build({ base, root, tree, part, name, modes, owner });
   }
   throw new AppError('IO', `more than ${MAX_NEIGHBOURS} processes are staging beside ${printable(destination.path)}`);
-}
-
-/** Makes or takes over a staging directory; undefined when it is somebody else's, or is being removed by its owner just now. */
-async function enter(base: Dir, name: string): Promise<{ readonly root: Dir; readonly owner: AsyncDisposable } | undefined> {
-  try {
-    if (!(await base.makeDirExclusive(name)) && !(await isPrivate(base, name))) return undefined;
-    const root = await base.openDir(name);
-    const owner = await claim(root).catch(ignoreMissing);
-    if (owner !== undefined && (await base.holds(name, root))) return { root, owner };
-    await owner?.[Symbol.asyncDispose]();
-    await root[Symbol.asyncDispose]();
-    return undefined;
-  } catch (error) {
-    return ignoreMissing(error);
-  }
 }
 
 type Parts = {
@@ -152,13 +138,30 @@ function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
     async [Symbol.asyncDispose]() {
       // Out of the way first, while it is still ours: whoever comes now must not move into what is being removed.
       const doomed = `${STAGING_PREFIX}removed-${randomBytes(6).toString('hex')}`;
-      if (keep) await root.removeTree(PART);
-      else await base.moveTo(name, base, doomed).catch(ignoreMissing);
-      await owner[Symbol.asyncDispose]();
-      for (const dir of [tree, part, root]) await dir[Symbol.asyncDispose]();
-      if (!keep) await base.removeTree(doomed);
+      try {
+        if (keep) await root.removeTree(PART);
+        else await base.moveTo(name, base, doomed);
+        await owner[Symbol.asyncDispose]();
+        if (!keep) await removeForGood(base, doomed);
+      } catch {
+        // Tidying up never changes a verdict; what is left now goes with the next start, or after a day.
+      } finally {
+        for (const dir of [tree, part, root]) await dir[Symbol.asyncDispose]();
+      }
     },
   };
+}
+
+/** A process that opened the directory before it was moved may still put its mark there, until it sees that the name is gone. */
+async function removeForGood(base: Dir, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await base.removeTree(name);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOTEMPTY' || attempt === 50) throw error;
+      await sleep(10);
+    }
+  }
 }
 
 /** A start that died while two trees changed places: what stood there before goes back, or away when the new one arrived. */
@@ -199,5 +202,5 @@ async function heartbeatOf(base: Dir, name: string): Promise<number> {
   const stats = await base.lstat(name);
   if (!stats.isDirectory()) return stats.mtimeMs;
   await using dir = await base.openDir(name);
-  return lastHeartbeat(dir);
+  return await lastHeartbeat(dir);
 }

@@ -119,7 +119,8 @@ async function checkFile(job: Job, crew: Crew, deps: TransferDeps, signal: Abort
 /** A mismatch may be a broken transfer: one more try. A mismatch of what is read from a volume is a fact. */
 function attemptsFor(error: AppError): number {
   if (isMismatch(error) || error.code === 'SOURCE_CHANGED') return 2;
-  return isRetryable(error) ? MAX_ATTEMPTS : 1;
+  // A server without ranges cannot take up what broke off; from the start it may succeed.
+  return isRetryable(error) || error.context.op === 'range' ? MAX_ATTEMPTS : 1;
 }
 
 function isMismatch(error: AppError): boolean {

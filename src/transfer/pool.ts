@@ -13,7 +13,9 @@ export function createWorkerExecutor(settings: ExecutorSettings, signal: AbortSi
   const tasks = new Map<number, Running>();
   const send = (message: ToWorker): void => worker.postMessage(message);
   const onAbort = (): void => send({ kind: 'abort' });
+  let ended: AppError | undefined;
   const fail = (error: AppError): void => {
+    ended ??= error;
     for (const task of tasks.values()) task.reject(error);
     tasks.clear();
   };
@@ -59,6 +61,8 @@ export function createWorkerExecutor(settings: ExecutorSettings, signal: AbortSi
     },
     run: (task, hooks) =>
       new Promise<Outcome>((resolve, reject) => {
+        // Nobody would answer any more.
+        if (ended !== undefined) return reject(ended);
         tasks.set(task.id, { hooks, resolve, reject });
         send({ kind: 'run', task });
       }),

@@ -169,9 +169,16 @@ function startOver(cause: unknown): AppError {
 
 async function pauseOrThrow(state: State, error: unknown, attempt: number): Promise<void> {
   const { signal } = state;
-  if (signal.aborted || !isRetryable(error) || attempt >= MAX_ATTEMPTS) throw error;
+  if (signal.aborted || !isRetryable(error)) throw error;
+  if (attempt >= MAX_ATTEMPTS) throw exhausted(error, attempt);
   await sleep(backoffMs(attempt, asAppError(error).context.retryAfterMs), undefined, { signal });
   state.locator = await state.deps.relocate();
+}
+
+/** Enough was tried here: the engine must not multiply it. */
+function exhausted(error: unknown, attempts: number): AppError {
+  const { code, message, hint, context } = asAppError(error);
+  return new AppError(code, `${message} (after ${attempts} attempts)`, { hint, context: { ...context, retry: 'no' }, cause: error });
 }
 
 type Prefetch = { drain(): AsyncIterable<Buffer>; readonly settled: Promise<void> };

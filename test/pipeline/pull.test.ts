@@ -177,7 +177,7 @@ describe('what is published', () => {
     await using server = await serveModel(signed(SMALL_MODEL));
     const to = tmp.at('umask', 'deep', 'models');
     const ended = await runGate(['pull', server.url, to], { umask: 0o077, env: { MODEL_GATE_PUBLIC_KEY: KEYS.publicPem } });
-    expect(ended).toMatchObject({ code: 0, stdout: '', termination: { verdict: 'verified', exitCode: 0, files: 4, bytes: 110_019 } });
+    expect(ended).toMatchObject({ code: 0, stdout: '', termination: { verdict: 'verified', exitCode: 0, fileCount: 4, bytes: 110_019 } });
     expect(modesOf(tmp.at('umask'))).toEqual({
       deep: '755',
       'deep/models': '755',

@@ -93,10 +93,14 @@ export function leftovers(dir: string): readonly string[] {
   return existsSync(dir) ? readdirSync(dir).filter((name) => name.startsWith('.model-gate-')) : [];
 }
 
-function entriesOf(dir: string): { name: string; path: string }[] {
+/** Without following links, which readdir's own recursion does. */
+function entriesOf(dir: string, prefix = ''): { name: string; path: string }[] {
   if (!existsSync(dir)) return [];
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .map((entry) => ({ name: join(entry.parentPath, entry.name).slice(dir.length + 1), path: join(entry.parentPath, entry.name) }))
+  return readdirSync(dir, { withFileTypes: true })
+    .flatMap((entry) => {
+      const [name, path] = [`${prefix}${entry.name}`, join(dir, entry.name)];
+      return [{ name, path }, ...(entry.isDirectory() ? entriesOf(path, `${name}/`) : [])];
+    })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 

@@ -85,6 +85,8 @@ export type ProcessOptions = {
   readonly umask?: number;
   /** How the program is called: its path, for the drop-in name. */
   readonly entry?: string;
+  /** A command that runs the program. */
+  readonly wrapper?: readonly string[];
 };
 
 export type Running = { readonly pid: number; readonly ended: Promise<Ended>; kill(signal: NodeJS.Signals): void; stderrSoFar(): string };
@@ -102,7 +104,7 @@ export function startGate(args: readonly string[], options: ProcessOptions = {})
   const out = mkdtempSync(join(tmpdir(), 'model-gate-run-'));
   const [terminationPath, reportPath] = [join(out, 'termination'), join(out, 'report.json')];
   const start = performance.now();
-  const node = [process.execPath, options.entry ?? ENTRY, ...args];
+  const node = [...(options.wrapper ?? []), process.execPath, options.entry ?? ENTRY, ...args];
   const [command = '', ...rest] = options.umask === undefined ? node : ['/bin/sh', '-c', `umask ${options.umask.toString(8)}; exec "$@"`, 'sh', ...node];
   const child = spawn(command, rest, {
     cwd: options.cwd ?? ROOT,
