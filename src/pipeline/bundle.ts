@@ -94,12 +94,14 @@ function unsigned(source: Source, tried: readonly string[]): AppError {
 }
 
 function displayOf(source: Source, ref: ObjectRef): string {
+  // A masked query (a SAS token) belongs behind the name.
+  const [, base = '', query = ''] = /^(.*?)(\?<redacted>)?$/s.exec(source.displayUri) ?? [];
   switch (ref.kind) {
     case 'self':
       return source.displayUri;
     case 'beside':
-      return `${source.displayUri}${ref.suffix}`;
+      return `${base.replace(/\/+$/, '')}${ref.suffix}${query}`;
     case 'inside':
-      return `${source.displayUri.replace(/\/$/, '')}/${printable(ref.path)}`;
+      return `${base.replace(/\/+$/, '')}/${printable(ref.path)}${query}`;
   }
 }
