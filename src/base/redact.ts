@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** Up to the last @ of the authority. For http, URL parsers take backslashes, and any number of slashes, for the two. */
-const USER_INFO = /^(\s*(?:https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/))[^\\/]*@/i;
+const USER_INFO = /^(\s*(?:(?:oms\+)?https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/))[^\\/]*@/i;
 /** What follows host: is no port, so it is a password that a '/', '?' or '#' tears apart (S3 secrets hold slashes). */
 const TORN_USER_INFO = /^(\s*[a-z][a-z0-9+.-]*:\/\/)[^\\/[]*:(?!\d*(?:[\\/]|$)).*$/is;
 

@@ -22,6 +22,7 @@ import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type GateDeps, recordModel } from './gate.ts';
 import { openCandidate, openLocalFile } from './localFile.ts';
 import { nestedDestinations, publishedBundleName, refuseUnsafeNames } from './names.ts';
+import { checkObject, checkSignedObject } from './objectDigest.ts';
 import { createSpace } from './space.ts';
 import { hashCandidates, inspectDestination, isUnchanged, type Run, type Standing, transferDeps } from './standing.ts';
 
@@ -42,6 +43,7 @@ async function pullOne(source: Source, path: string, plan: PullPlan, anchors: Tr
   const accepted = await accept(source, plan, anchors, deps, model);
   const { manifest, selection } = accepted;
   refuseUnsafeNames(selection.wanted);
+  checkSignedObject(source, plan, accepted);
   const bundleName = plan.keepBundle ? nameForBundle(accepted) : undefined;
   const neighbours = nestedDestinations(plan, path, selection.wanted);
   await using destination = await openDestination(path);
@@ -72,6 +74,7 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
   for (let round = 1; round <= MAX_ROUNDS; round++) {
     const standing = await inspectDestination(run);
     const results = await complete(run, standing);
+    await checkObject(run, results);
     if (bundleName !== undefined) await staging.write(bundleName, accepted.bundle.bytes);
     deps.signal.throwIfAborted();
     const filesOf = (wanted: (origin: FileOrigin) => boolean): ManifestFile[] => results.filter((result) => wanted(result.origin)).map((result) => result.file);

@@ -3,6 +3,7 @@ import { type HexDigest, hexDigest, isNonEmpty, type NonEmpty } from '../base/br
 import { AppError } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import { type ModelPath, parseModelPath } from '../oms/path.ts';
+import { type Foreign, NOTHING_FOREIGN } from './foreign.ts';
 import { OPTION_NAMES, type OptionName, optionOf, type Values } from './options.ts';
 import type { Address, GatePlan, PullPlan, VerifyPlan } from './plan.ts';
 import type { MaterialRef, RootPlan, SigstoreIdentity, TrustPlan } from './trust.ts';
@@ -11,7 +12,7 @@ import { parseSourceUri, type SourceSpec } from './uri.ts';
 export const DEFAULT_DESTINATION = '/mnt/models';
 
 /** Positional arguments: source and destination in turn; a single source goes to /mnt/models. @throws USAGE, CONFIG_INVALID, PLAN_CONTRADICTION, TRUST_METHOD_MISSING */
-export function makePullPlan(positionals: readonly string[], values: Values): PullPlan {
+export function makePullPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN): PullPlan {
   const list = positionals.length === 1 ? [...positionals, DEFAULT_DESTINATION] : positionals;
   if (list.length === 0) throw new AppError('USAGE', 'pull needs a source and a destination');
   if (list.length % 2 !== 0) throw new AppError('USAGE', `pull needs pairs of source and destination; '${redactUri(list.at(-1) ?? '')}' has no destination`);
@@ -30,20 +31,48 @@ export function makePullPlan(positionals: readonly string[], values: Values): Pu
   const gate = makeGatePlan(
     values,
     models.map((model) => model.source),
+    foreign,
   );
-  return { ...gate, command: 'pull', models, replace: values.replace, prune: values.prune, keepBundle: values['keep-bundle'] };
+  if (foreign.objectDigest !== undefined) requireOneObject(models, values);
+  return {
+    ...gate,
+    command: 'pull',
+    models,
+    replace: values.replace,
+    prune: values.prune,
+    keepBundle: values['keep-bundle'],
+    ...(foreign.objectDigest !== undefined && { objectDigest: foreign.objectDigest }),
+  };
 }
 
 /** @throws as makePullPlan */
-export function makeVerifyPlan(positionals: readonly string[], values: Values): VerifyPlan {
+export function makeVerifyPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN): VerifyPlan {
   const [uri] = positionals;
   if (uri === undefined || positionals.length !== 1) throw new AppError('USAGE', `verify needs one path, got ${positionals.length}`);
   const { spec } = address(uri, values);
   if (spec.kind !== 'file') throw new AppError('USAGE', `verify works in place; to check ${redactUri(uri)}, pull it`);
-  return { ...makeGatePlan(values, [{ uri, spec }]), command: 'verify', model: { uri, spec } };
+  return { ...makeGatePlan(values, [{ uri, spec }], foreign), command: 'verify', model: { uri, spec } };
 }
 
-function makeGatePlan(values: Values, sources: readonly Address[]): GatePlan {
+/** A URI that does not say whether it is one object is decided by the manifest, before anything of the model is downloaded. */
+function requireOneObject(models: PullPlan['models'], values: Values): void {
+  if (values['expect-digest'].length > 0) {
+    throw new AppError('PLAN_CONTRADICTION', 'VERIFICATION_DIGEST is the digest of one object, --expect-digest that of a signed model; give one of them');
+  }
+  if (models.length > 1) throw new AppError('PLAN_CONTRADICTION', 'VERIFICATION_DIGEST belongs to one object, but several models are pulled');
+  const [{ source }] = models;
+  if (source.spec.kind !== 'file' && source.spec.directory) throw notOneObject(redactUri(source.uri));
+}
+
+/** VERIFICATION_DIGEST with a model of many files. */
+export function notOneObject(displayUri: string): AppError {
+  return new AppError('PLAN_CONTRADICTION', `VERIFICATION_DIGEST is the digest of one object, but ${displayUri} is a directory`, {
+    hint: 'Leave it out: every file of a directory is checked against the signed manifest. To pin the model, use --expect-digest.',
+    context: { uri: displayUri },
+  });
+}
+
+function makeGatePlan(values: Values, sources: readonly Address[], foreign: Foreign): GatePlan {
   const trust = makeTrust(values);
   refuseSelfVouching(trust, sources);
   if (values.connections > 64) throw new AppError('CONFIG_INVALID', '--connections must be from 1 to 64');
@@ -65,6 +94,7 @@ function makeGatePlan(values: Values, sources: readonly Address[]): GatePlan {
         addressing: values['s3-addressing'] as 'auto' | 'path' | 'virtual',
         anonymous: values['s3-anonymous'],
         accelerate: values['s3-accelerate'],
+        requesterPays: values['s3-requester-pays'],
         ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
         verifyTls: !values['insecure-skip-tls-verify'],
       },
@@ -76,10 +106,11 @@ function makeGatePlan(values: Values, sources: readonly Address[]): GatePlan {
     expectDigests: values['expect-digest'].map(digestOf),
     include: values.include,
     exclude: values.exclude,
+    patterns: foreign.patterns,
     limits: { bundleBytes: values['max-bundle-size'], entries: values['max-entries'], fileBytes: values['max-file-size'] },
     ...(values.timeout !== undefined && { timeoutMs: values.timeout }),
     connections: values.connections,
-    relaxations: OPTION_NAMES.filter((name) => optionOf(name).relaxes === true && isSet(values, name)).map((name) => `--${name}`),
+    relaxations: [...OPTION_NAMES.filter((name) => optionOf(name).relaxes === true && isSet(values, name)).map((name) => `--${name}`), ...foreign.relaxations],
   };
 }
 

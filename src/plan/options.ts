@@ -59,6 +59,7 @@ export const OPTIONS = {
   's3-addressing': choice('Source', 'How buckets are addressed', 'auto', ['auto', 'path', 'virtual'], BOTH),
   's3-anonymous': flag('Source', 'Send unsigned requests to a public bucket', false, BOTH),
   's3-accelerate': flag('Source', 'Use S3 transfer acceleration', false, BOTH),
+  's3-requester-pays': flag('Source', 'Pay for the requests, as buckets with requester pays want it', false, BOTH),
   'pvc-root': text('Source', 'Where claims of pvc://CLAIM/PATH are mounted', BOTH, '/mnt/pvc'),
 
   'connect-timeout': duration('Transfer and limits', 'Longest time to connect', '10s', BOTH),

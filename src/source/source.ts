@@ -55,6 +55,8 @@ export type SourceSettings = {
     readonly addressing: 'auto' | 'path' | 'virtual';
     readonly anonymous: boolean;
     readonly accelerate: boolean;
+    /** The caller pays for the requests, not the bucket's owner. */
+    readonly requesterPays: boolean;
     /** As for http; without it AWS_CA_BUNDLE and the cluster's bundle count. Either of `verifyTls` and S3_VERIFY_SSL can switch verification off. */
     readonly caBundle?: string;
     readonly verifyTls: boolean;
