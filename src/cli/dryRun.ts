@@ -19,7 +19,9 @@ export function describePlan(plan: Plan, resolved: Resolved, foreign: Foreign): 
   const widths = [0, 1].map((i) => Math.min(60, Math.max(...rows.map((row) => (row[i] ?? '').length))));
   const lines = rows.map(([name = '', value = '', origin = '']) => `  ${name.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${origin}`);
   const others = foreign.notes.map(({ variable, meaning }) => `  ${variable.padEnd(widths[0] ?? 0)}  ${meaning}`);
-  return [...what, `trust   ${plan.trust.kind}`, '', ...lines, '', ...(others.length > 0 ? ["From KServe's variables:", ...others, ''] : [])].join('\n');
+  return [...what, `trust   ${plan.trust.kind}`, '', ...lines, '', ...(others.length > 0 ? ['From variables of other programs:', ...others, ''] : [])].join(
+    '\n',
+  );
 }
 
 function originText(name: OptionName, origin: Origin): string {

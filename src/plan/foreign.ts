@@ -28,9 +28,10 @@ export const NOTHING_FOREIGN: Foreign = { env: {}, patterns: { allow: [], ignore
 export function readForeign(command: Command, env: Environment): Foreign {
   const notes: Note[] = [];
   // KServe calls nothing but pull; for a check in place its settings have no meaning.
-  const translated = command === 'pull' ? { ...env, ...storageConfig(env, notes), ...tuning(env, notes) } : env;
+  const ours = { ...env, ...hub(env, notes) };
+  const translated = command === 'pull' ? { ...ours, ...storageConfig(env, notes), ...tuning(env, notes) } : ours;
   const relaxations = isOff(translated['S3_VERIFY_SSL']) ? ['S3_VERIFY_SSL'] : [];
-  if (command !== 'pull') return { ...NOTHING_FOREIGN, env: translated, relaxations };
+  if (command !== 'pull') return { ...NOTHING_FOREIGN, env: translated, relaxations, notes };
   refuseDecryption(env);
   const objectDigest = verificationDigest(env, notes);
   return {
@@ -95,6 +96,13 @@ function membersOf(env: Environment, variable: string): readonly (readonly [stri
   if (parsed === null) return [];
   if (typeof parsed !== 'object' || Array.isArray(parsed)) throw new AppError('CONFIG_INVALID', `${variable} is not a JSON object`);
   return Object.entries(parsed);
+}
+
+function hub(env: Environment, notes: Note[]): Environment {
+  const value = textOf(env, 'HF_ENDPOINT');
+  if (value === undefined || textOf(env, envName('hf-endpoint')) !== undefined) return {};
+  notes.push({ variable: 'HF_ENDPOINT', meaning: `${redactUri(value)}, as ${envName('hf-endpoint')}` });
+  return { [envName('hf-endpoint')]: value };
 }
 
 /** Variable → option that means the same, with seconds as KServe writes them. The option's own variable wins. */

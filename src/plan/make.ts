@@ -74,7 +74,7 @@ export function notOneObject(displayUri: string): AppError {
 
 function makeGatePlan(values: Values, sources: readonly Address[], foreign: Foreign): GatePlan {
   const trust = makeTrust(values);
-  refuseSelfVouching(trust, sources);
+  refuseSelfVouching(trust, sources, values['hf-endpoint'] ?? '');
   if (values.connections > 64) throw new AppError('CONFIG_INVALID', '--connections must be from 1 to 64');
   return {
     trust,
@@ -85,6 +85,8 @@ function makeGatePlan(values: Values, sources: readonly Address[], foreign: Fore
         stallTimeoutMs: values['stall-timeout'] ?? 0,
         headers: Object.fromEntries(values.header.map(headerOf)),
         ...(values['bearer-token-file'] !== undefined && { bearerTokenFile: values['bearer-token-file'] }),
+        ...(values['basic-auth'] !== undefined && { basicAuth: basicAuthOf(values['basic-auth']) }),
+        ...(values['netrc-file'] !== undefined && { netrcFile: values['netrc-file'] }),
         ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
         verifyTls: !values['insecure-skip-tls-verify'],
       },
@@ -98,6 +100,7 @@ function makeGatePlan(values: Values, sources: readonly Address[], foreign: Fore
         ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
         verifyTls: !values['insecure-skip-tls-verify'],
       },
+      hf: { endpoint: values['hf-endpoint'] ?? '' },
     },
     ignorePaths: values['ignore-paths'].map(ignorePathOf),
     ignoreGitPaths: values['ignore-git-paths'],
@@ -227,11 +230,11 @@ export function materialRef(value: string): MaterialRef {
 }
 
 /** Whoever can write the model could write its anchor too. @throws ANCHORS_UNPINNED */
-function refuseSelfVouching(trust: TrustPlan, sources: readonly Address[]): void {
-  const origins = new Set(sources.map(({ spec }) => originOf(spec)).filter((origin) => origin !== undefined));
+function refuseSelfVouching(trust: TrustPlan, sources: readonly Address[], hub: string): void {
+  const origins = new Set(sources.map(({ spec }) => originOf(spec, hub)).filter((origin) => origin !== undefined));
   for (const ref of materialOf(trust)) {
     if (ref.kind !== 'uri' || ref.sha256 !== undefined) continue;
-    const origin = originOf(parseSourceUri(ref.uri, '/'));
+    const origin = originOf(parseSourceUri(ref.uri, '/'), hub);
     if (origin !== undefined && origins.has(origin)) {
       throw new AppError('ANCHORS_UNPINNED', `${redactUri(ref.uri)} comes from the model's own ${origin}: whoever replaces the model could replace it too`);
     }
@@ -249,12 +252,14 @@ function materialOf(trust: TrustPlan): readonly MaterialRef[] {
   }
 }
 
-function originOf(spec: SourceSpec): string | undefined {
+function originOf(spec: SourceSpec, hub: string): string | undefined {
   switch (spec.kind) {
     case 's3':
       return `bucket ${spec.bucket}`;
     case 'http':
       return `origin ${spec.url.host}`;
+    case 'hf':
+      return `origin ${URL.parse(hub)?.host ?? hub}`;
     case 'file':
       return undefined;
   }
@@ -273,6 +278,13 @@ function headerOf(line: string): [string, string] {
     throw new AppError('CONFIG_INVALID', "--header must be written 'Name: value'");
   }
   return [name.toLowerCase(), value];
+}
+
+function basicAuthOf(value: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this refuses
+  if (value.includes(':') && !/[\x00-\x1f\x7f]/.test(value)) return value;
+  // The value stays out of the message: it is a secret.
+  throw new AppError('CONFIG_INVALID', "--basic-auth must be written 'user:password', without control characters");
 }
 
 function ignorePathOf(path: string): ModelPath {

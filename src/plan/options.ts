@@ -52,6 +52,8 @@ export const OPTIONS = {
 
   header: { ...list('Source', "HTTP header 'Name: value' for the model's server; repeatable", BOTH), secret: true },
   'bearer-token-file': text('Source', 'File with a bearer token for the model’s server, read again for every request', BOTH),
+  'basic-auth': { ...text('Source', "'user:password' for the model’s server (better as a variable than as a flag)", BOTH), secret: true },
+  'netrc-file': text('Source', 'File in netrc form with login and password for the model’s server', BOTH),
   'ca-bundle': text('Source', 'File with CA certificates (PEM) of the model’s server, beside the system’s', BOTH),
   'insecure-skip-tls-verify': relaxing('Source', 'Do not check the certificate of the model’s server (trust material is always checked)', BOTH),
   's3-endpoint': text('Source', 'S3 endpoint URL (also AWS_ENDPOINT_URL)', BOTH),
@@ -60,6 +62,7 @@ export const OPTIONS = {
   's3-anonymous': flag('Source', 'Send unsigned requests to a public bucket', false, BOTH),
   's3-accelerate': flag('Source', 'Use S3 transfer acceleration', false, BOTH),
   's3-requester-pays': flag('Source', 'Pay for the requests, as buckets with requester pays want it', false, BOTH),
+  'hf-endpoint': text('Source', 'Hugging Face hub of hf:// models, or a mirror (also HF_ENDPOINT)', BOTH, 'https://huggingface.co'),
   'pvc-root': text('Source', 'Where claims of pvc://CLAIM/PATH are mounted', BOTH, '/mnt/pvc'),
 
   'connect-timeout': duration('Transfer and limits', 'Longest time to connect', '10s', BOTH),

@@ -28,6 +28,30 @@ describe('oms+', () => {
   });
 });
 
+describe('hf://', () => {
+  test.each([
+    ['hf://org/model', 'main', ''],
+    ['hf://org/model/', 'main', ''],
+    ['hf://org/model@v1.0', 'v1.0', ''],
+    ['hf://org/model:0123abc', '0123abc', ''],
+    ['hf://org/model@refs/pr/7', 'refs/pr/7', ''],
+    ['hf://org/model@refs/pr/7/sub/', 'refs/pr/7', 'sub/'],
+    ['hf://org/model@feature%2Fx/m.gguf', 'feature/x', 'm.gguf'],
+    ['oms+hf://org/model/sub dir/m.gguf', 'main', 'sub dir/m.gguf'],
+  ])('%s is revision %s, path %j', (uri, revision, path) => {
+    const directory = path === '' || path.endsWith('/');
+    expect(parse(uri)).toEqual({ kind: 'hf', owner: 'org', name: 'model', revision, path, directory });
+  });
+
+  test.each([
+    ...['hf://', 'hf://org', 'hf://org/', 'hf:///model', 'hf://../model', 'hf://org/..', 'hf://org/model@', 'hf://org/model:', 'hf://org/a@b@c'],
+    ...['hf://org/model@..', 'hf://org/model@refs/pr/..', 'hf://org/model@a%2F..%2Fb', 'hf://user:pass@org/model', 'hf://org/model/../x', 'hf://org/model//x'],
+    ...['hf://org/mo del', 'hf://org/model@a?b', 'hf://org/model@a#b', 'hf://datasets/org/data'],
+  ])('%s is refused', (uri) => {
+    expect(() => parse(uri)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  });
+});
+
 describe('?versionId=', () => {
   test('at the end of a key names one version of one object', () => {
     expect(parse('s3://models/v1/m.gguf?versionId=3L4kqtJl.x_y-Z')).toEqual({
