@@ -10,6 +10,8 @@ import type { MaterialRef, RootPlan, SigstoreIdentity, TrustPlan } from './trust
 import { parseSourceUri, type SourceSpec } from './uri.ts';
 
 export const DEFAULT_DESTINATION = '/mnt/models';
+/** What the hub's tools keep beside the files they download; the rest of .cache is none of their business. */
+const HUB_METADATA = '.cache/huggingface';
 
 /** Positional arguments: source and destination in turn; a single source goes to /mnt/models. @throws USAGE, CONFIG_INVALID, PLAN_CONTRADICTION, TRUST_METHOD_MISSING */
 export function makePullPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN): PullPlan {
@@ -51,7 +53,10 @@ export function makeVerifyPlan(positionals: readonly string[], values: Values, f
   if (uri === undefined || positionals.length !== 1) throw new AppError('USAGE', `verify needs one path, got ${positionals.length}`);
   const { spec } = address(uri, values);
   if (spec.kind !== 'file') throw new AppError('USAGE', `verify works in place; to check ${redactUri(uri)}, pull it`);
-  return { ...makeGatePlan(values, [{ uri, spec }], foreign), command: 'verify', model: { uri, spec } };
+  const hubCache = values['hub-cache'];
+  if (hubCache && values['allow-symlinks'])
+    throw new AppError('PLAN_CONTRADICTION', '--hub-cache follows links into blobs only, --allow-symlinks all; give one');
+  return { ...makeGatePlan(values, [{ uri, spec }], foreign), command: 'verify', model: { uri, spec: { ...spec, hubCache } }, hubCache };
 }
 
 /** A URI that does not say whether it is one object is decided by the manifest, before anything of the model is downloaded. */
@@ -102,7 +107,7 @@ function makeGatePlan(values: Values, sources: readonly Address[], foreign: Fore
       },
       hf: { endpoint: values['hf-endpoint'] ?? '' },
     },
-    ignorePaths: values['ignore-paths'].map(ignorePathOf),
+    ignorePaths: [...values['ignore-paths'], ...(values['ignore-hub-metadata'] ? [HUB_METADATA] : [])].map(ignorePathOf),
     ignoreGitPaths: values['ignore-git-paths'],
     unsignedFiles: values['ignore-unsigned-files'] ? 'ignore' : 'refuse',
     symlinks: values['allow-symlinks'] ? 'allow' : 'recorded',

@@ -21,6 +21,7 @@ export type Option = {
 export type Command = 'pull' | 'verify';
 
 const BOTH: readonly Command[] = ['pull', 'verify'];
+const VERIFY: readonly Command[] = ['verify'];
 const PULL: readonly Command[] = ['pull'];
 
 /** Every option, declared once: flags, MODEL_GATE_… variables, the configuration file, --help and the reference docs come from this table. */
@@ -47,8 +48,10 @@ export const OPTIONS = {
   exclude: list('Bundle and checks', 'No signed files that match this glob; repeatable', BOTH),
   'ignore-paths': { ...list('Bundle and checks', 'Path below the model that need not be signed; repeatable', BOTH), relaxes: true },
   'ignore-git-paths': flag('Bundle and checks', 'Do not look at .git, .gitignore, .gitattributes and .github at the top', true, BOTH),
+  'ignore-hub-metadata': relaxing('Bundle and checks', 'Do not look at .cache/huggingface, which downloads from the hub leave behind', BOTH),
   'ignore-unsigned-files': relaxing('Bundle and checks', 'Accept files that nobody signed beside the signed ones', BOTH),
   'allow-symlinks': relaxing('Bundle and checks', 'Accept symbolic links to signed content, also where the signer did not', BOTH),
+  'hub-cache': relaxing('Bundle and checks', 'The model is snapshots/COMMIT of a Hugging Face cache: follow links into its blobs, and no others', VERIFY),
 
   header: { ...list('Source', "HTTP header 'Name: value' for the model's server; repeatable", BOTH), secret: true },
   'bearer-token-file': text('Source', 'File with a bearer token for the model’s server, read again for every request', BOTH),

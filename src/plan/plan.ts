@@ -45,6 +45,11 @@ export type PullPlan = GatePlan & {
   readonly objectDigest?: HexDigest;
 };
 
-export type VerifyPlan = GatePlan & { readonly command: 'verify'; readonly model: Address & { readonly spec: Extract<SourceSpec, { kind: 'file' }> } };
+export type VerifyPlan = GatePlan & {
+  readonly command: 'verify';
+  readonly model: Address & { readonly spec: Extract<SourceSpec, { kind: 'file' }> };
+  /** The model is a snapshot of a Hugging Face cache, whose links lead into `blobs`. */
+  readonly hubCache: boolean;
+};
 
 export type Plan = PullPlan | VerifyPlan;

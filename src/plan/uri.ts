@@ -7,7 +7,7 @@ export type SourceSpec =
   | { readonly kind: 's3'; readonly bucket: string; readonly key: string; readonly directory: boolean; readonly versionId?: string }
   | { readonly kind: 'http'; readonly url: URL; readonly directory: boolean; readonly presigned: boolean }
   | { readonly kind: 'hf'; readonly owner: string; readonly name: string; readonly revision: string; readonly path: string; readonly directory: boolean }
-  | { readonly kind: 'file'; readonly path: string; readonly claim?: string };
+  | { readonly kind: 'file'; readonly path: string; readonly claim?: string; readonly hubCache?: boolean };
 
 /** Query parameters that make a URL good for one object only. */
 const PRESIGNED = ['X-Amz-Signature', 'X-Goog-Signature'];

@@ -106,7 +106,7 @@ describe('VERIFICATION_DIGEST', () => {
     expect(read({ VERIFICATION_DIGEST: '' }).objectDigest).toBeUndefined();
   });
 
-  test.each(['sha256:abc', 'sha512:' + 'ab'.repeat(32), 'ab'.repeat(64)])('of another form is refused: %s', (text) => {
+  test.each(['sha256:abc', `sha512:${'ab'.repeat(32)}`, 'ab'.repeat(64)])('of another form is refused: %s', (text) => {
     expect(failureOf({ VERIFICATION_DIGEST: text }).code).toBe('CONFIG_INVALID');
   });
 });
