@@ -146,7 +146,7 @@ function findProblem({ range, ifMatch }: HttpRequest, url: URL, { statusCode: st
   if (ifMatch !== undefined && etag !== ifMatch) {
     return problem('SOURCE_CHANGED', url, 'changed while it was being downloaded', { status, expected: ifMatch, found: etag ?? 'no strong ETag' });
   }
-  if (status === 200) {
+  if (!isPartial(headers, status, range)) {
     if (range === undefined || range.start === 0) return undefined;
     return problem('SOURCE_UNAVAILABLE', url, 'does not support ranges', { op: 'range', status });
   }
@@ -167,8 +167,15 @@ function findProblem({ range, ifMatch }: HttpRequest, url: URL, { statusCode: st
   });
 }
 
+/** 206, or a 200 that sends a range all the same, as gofakes3 (`rclone serve s3`) does: taken for the whole, it would be a truncated object. */
+function isPartial(headers: Dispatcher.ResponseData['headers'], status: number, range: ByteRange | undefined): boolean {
+  if (status === 206) return true;
+  const sent = range === undefined ? undefined : contentRange(headers)?.range;
+  return sent !== undefined && contentLength(headers) === sent.end - sent.start;
+}
+
 function accept(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData): HttpObject {
-  const partial = response.statusCode === 206 ? contentRange(response.headers) : undefined;
+  const partial = isPartial(response.headers, response.statusCode, exchange.request.range) ? contentRange(response.headers) : undefined;
   const length = contentLength(response.headers);
   const bodyBytes = partial === undefined ? length : partial.range.end - partial.range.start;
   return {
