@@ -19,7 +19,7 @@ import { isObjectMissing } from '../transfer/httpErrors.ts';
 import type { TrustAnchors } from '../trust/trust.ts';
 import { openAnchors } from './anchors.ts';
 import { fileEvidence } from './files.ts';
-import { type Accepted, accept, type GateDeps, recordModel } from './gate.ts';
+import { type Accepted, accept, type GateDeps, recordModel, warn } from './gate.ts';
 import { openCandidate, openLocalFile } from './localFile.ts';
 import { nestedDestinations, publishedBundleName, refuseUnsafeNames } from './names.ts';
 import { checkObject, checkSignedObject } from './objectDigest.ts';
@@ -28,6 +28,8 @@ import { hashCandidates, inspectDestination, isUnchanged, type Run, type Standin
 
 /** How often a destination may change between inspection and publishing before that looks like a fight. */
 const MAX_ROUNDS = 8;
+/** What KServe's storage initializer would unpack. */
+const ARCHIVE = /\.(tar|tar\.gz|tgz|zip)$/i;
 
 /** Downloads, verifies and publishes each model in turn; the first that fails ends it. @throws the codes of every stage */
 export async function pull(plan: PullPlan, deps: GateDeps): Promise<void> {
@@ -44,6 +46,8 @@ async function pullOne(source: Source, path: string, plan: PullPlan, anchors: Tr
   const { manifest, selection } = accepted;
   refuseUnsafeNames(selection.wanted);
   checkSignedObject(source, plan, accepted);
+  if (accepted.shape === 'object' && ARCHIVE.test(source.basename))
+    warn(deps, model, `${printable(source.basename)} is left as it is: archives are not unpacked`);
   const bundleName = plan.keepBundle ? nameForBundle(accepted) : undefined;
   const neighbours = nestedDestinations(plan, path, selection.wanted);
   await using destination = await openDestination(path);

@@ -130,3 +130,17 @@ describe('VERIFICATION_DIGEST', () => {
     expect(two.reason).toBe('PLAN_CONTRADICTION');
   });
 });
+
+test('a signed archive is verified and left as it is, with a warning', async () => {
+  await using server = await startS3Server({ buckets: { models: { 'm.tar.gz': 'tar', 'm.tar.gz.sig': bundleOf({ 'm.tar.gz': 'tar' }) } }, keys: SECRET });
+  const to = fresh();
+  const { reason, evidence } = await pullHere(['s3://models/m.tar.gz', to], { env: { STORAGE_CONFIG: storage(server.origin) } });
+  expect(reason).toBe('OK');
+  expect(evidence.models[0]?.warnings).toEqual(['m.tar.gz is left as it is: archives are not unpacked']);
+  expect(Object.keys(treeOf(to))).toEqual(['m.tar.gz', 'm.tar.gz.sig']);
+});
+
+test('a whole bucket without a bundle is UNSIGNED', async () => {
+  await using server = await startS3Server({ buckets: { models: SMALL_MODEL }, keys: SECRET });
+  expect(await pullHere(['s3://models/', fresh()], { env: { STORAGE_CONFIG: storage(server.origin) } })).toMatchObject({ reason: 'UNSIGNED' });
+});
