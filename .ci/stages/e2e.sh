@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The built program against real servers: versitygw, nginx, models signed by the reference implementation.
+# The built program against real servers: versitygw, rclone, nginx, models signed by the reference implementation.
 . "$(dirname "$0")/../lib.sh"
 need_servers
+need_rclone
 need_reference_signer
 need_dist
 MODEL_GATE_E2E=1 npm run e2e

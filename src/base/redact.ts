@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** For http, URL parsers take backslashes, and any number of slashes, for the two. */
-const SCHEME = String.raw`\s*(?:https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/)`;
+const SCHEME = String.raw`\s*(?:(?:oms\+)?https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/)`;
 const USER_INFO = new RegExp(String.raw`^(${SCHEME})[^\\/?#]*@([^\\/?#]*)(.*)$`, 'is');
 /** What follows host: is no port, so it is a password that a '/', '?' or '#' tears apart (S3 secrets hold slashes). */
 const TORN_USER_INFO = new RegExp(String.raw`^(${SCHEME})[^\\/?#[]*:(?!\d*(?:[\\/?#]|$))`, 'i');

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { redactUri } from '../base/redact.ts';
+import type { Foreign } from '../plan/foreign.ts';
 import type { Origin, Resolved } from '../plan/load.ts';
 import { envName, OPTION_NAMES, type OptionName, optionOf } from '../plan/options.ts';
 import type { Plan } from '../plan/plan.ts';
 
 /** The resolved plan as a table for people: what will be done, and every value with where it comes from. Secrets stay out. */
-export function describePlan(plan: Plan, resolved: Resolved): string {
+export function describePlan(plan: Plan, resolved: Resolved, foreign: Foreign): string {
   const what =
     plan.command === 'pull'
       ? plan.models.map((model) => `pull    ${redactUri(model.source.uri)} → ${model.destination}`)
@@ -17,7 +18,10 @@ export function describePlan(plan: Plan, resolved: Resolved): string {
   ]);
   const widths = [0, 1].map((i) => Math.min(60, Math.max(...rows.map((row) => (row[i] ?? '').length))));
   const lines = rows.map(([name = '', value = '', origin = '']) => `  ${name.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${origin}`);
-  return [...what, `trust   ${plan.trust.kind}`, '', ...lines, ''].join('\n');
+  const others = foreign.notes.map(({ variable, meaning }) => `  ${variable.padEnd(widths[0] ?? 0)}  ${meaning}`);
+  return [...what, `trust   ${plan.trust.kind}`, '', ...lines, '', ...(others.length > 0 ? ['From variables of other programs:', ...others, ''] : [])].join(
+    '\n',
+  );
 }
 
 function originText(name: OptionName, origin: Origin): string {

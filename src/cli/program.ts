@@ -3,6 +3,7 @@ import yargs, { type Options } from 'yargs';
 import { EMBEDDED_ROOT_DATE } from '../anchors/trustedRoot.ts';
 import { AppError, EXIT } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
+import { type Foreign, readForeign } from '../plan/foreign.ts';
 import { type Resolved, resolveOptions, suggest } from '../plan/load.ts';
 import { makePullPlan, makeVerifyPlan } from '../plan/make.ts';
 import { type Command, envName, OPTION_NAMES, type Option, optionOf } from '../plan/options.ts';
@@ -20,28 +21,29 @@ export async function runProgram(argv: readonly string[], host: Host): Promise<n
   const { _: words, $0: _program, help: _help, version: _version, ...flags } = args;
   refuseUnknown(Object.keys(flags));
   const { command, positionals } = commandOf(words.map(String));
-  const resolved = await resolve(command, flags, host);
-  const plan = makePlan(command, positionals, resolved);
+  const foreign = readForeign(command, host.env);
+  const resolved = await resolve(command, flags, foreign.env);
+  const plan = makePlan(command, positionals, resolved, foreign);
   if (resolved.values['dry-run']) {
-    process.stdout.write(describePlan(plan, resolved));
+    process.stdout.write(describePlan(plan, resolved, foreign));
     return EXIT.ok;
   }
-  return runPlan(plan, resolved.values, host);
+  return runPlan(plan, resolved.values, { ...host, env: foreign.env });
 }
 
-async function resolve(command: Command, flags: Readonly<Record<string, unknown>>, host: Host): Promise<Resolved> {
-  const configPath = flags['config'] ?? (host.env[envName('config')] || undefined);
+async function resolve(command: Command, flags: Readonly<Record<string, unknown>>, env: Host['env']): Promise<Resolved> {
+  const configPath = flags['config'] ?? (env[envName('config')] || undefined);
   if (configPath !== undefined && typeof configPath !== 'string') throw new AppError('USAGE', '--config may be given only once');
   const file = configPath === undefined ? undefined : await (await import('./config.ts')).readConfigFile(configPath);
-  return resolveOptions(command, { flags, env: host.env, file });
+  return resolveOptions(command, { flags, env, file });
 }
 
-function makePlan(command: Command, positionals: readonly string[], { values }: Resolved): Plan {
+function makePlan(command: Command, positionals: readonly string[], { values }: Resolved, foreign: Foreign): Plan {
   switch (command) {
     case 'pull':
-      return makePullPlan(positionals, values);
+      return makePullPlan(positionals, values, foreign);
     case 'verify':
-      return makeVerifyPlan(positionals, values);
+      return makeVerifyPlan(positionals, values, foreign);
   }
 }
 

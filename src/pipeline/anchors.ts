@@ -35,8 +35,8 @@ export async function openAnchors(plan: GatePlan, deps: GateDeps): Promise<Trust
 
 /** Whatever the model's source may do, trust material is never read over TLS that is not verified, nor with the model's headers. */
 function strictTls(settings: SourceSettings): SourceSettings {
-  const { bearerTokenFile: _, ...http } = settings.http;
-  return { http: { ...http, headers: {}, verifyTls: true }, s3: { ...settings.s3, verifyTls: true } };
+  const { bearerTokenFile: _bearer, basicAuth: _basic, netrcFile: _netrc, ...http } = settings.http;
+  return { ...settings, http: { ...http, headers: {}, verifyTls: true }, s3: { ...settings.s3, verifyTls: true } };
 }
 
 function strictEnvironment(env: GateDeps['env']): GateDeps['env'] {

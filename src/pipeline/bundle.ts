@@ -60,6 +60,8 @@ async function tryRead(source: Source, ref: ObjectRef, plan: GatePlan, deps: Gat
     return await readSmall(source.http, await source.locate(ref, deps.signal), plan.limits.bundleBytes, deps.signal);
   } catch (error) {
     if (error instanceof AppError && (isMissing(error) || error.code === 'SOURCE_DENIED')) return error;
+    // A whole bucket, repository or server has nothing beside it.
+    if (error instanceof AppError && error.code === 'PLAN_CONTRADICTION' && source.shape === 'directory' && ref.kind === 'beside') return error;
     throw error;
   }
 }

@@ -57,7 +57,7 @@ export async function accept(source: Source, plan: GatePlan, anchors: TrustAncho
   model.manifest = { rootDigest, predicateType, method, algorithm, subjectName, files: files.length };
   checkDigestPin(plan.expectDigests, read);
   const { manifest, shape } = fitToSource(read, source, bundle);
-  const selection = select(manifest, plan.include, plan.exclude);
+  const selection = select(manifest, plan);
   model.notRequested = selection.notRequested;
   const totalBytes = selection.wanted.reduce<number | undefined>(
     (sum, f) => (sum === undefined || f.sizeBytes === undefined ? undefined : sum + f.sizeBytes),

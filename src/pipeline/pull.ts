@@ -19,14 +19,17 @@ import { isObjectMissing } from '../transfer/httpErrors.ts';
 import type { TrustAnchors } from '../trust/trust.ts';
 import { openAnchors } from './anchors.ts';
 import { fileEvidence } from './files.ts';
-import { type Accepted, accept, type GateDeps, recordModel } from './gate.ts';
+import { type Accepted, accept, type GateDeps, recordModel, warn } from './gate.ts';
 import { openCandidate, openLocalFile } from './localFile.ts';
 import { nestedDestinations, publishedBundleName, refuseUnsafeNames } from './names.ts';
+import { checkObject, checkSignedObject } from './objectDigest.ts';
 import { createSpace } from './space.ts';
 import { hashCandidates, inspectDestination, isUnchanged, type Run, type Standing, transferDeps } from './standing.ts';
 
 /** How often a destination may change between inspection and publishing before that looks like a fight. */
 const MAX_ROUNDS = 8;
+/** What KServe's storage initializer would unpack. */
+const ARCHIVE = /\.(tar|tar\.gz|tgz|zip)$/i;
 
 /** Downloads, verifies and publishes each model in turn; the first that fails ends it. @throws the codes of every stage */
 export async function pull(plan: PullPlan, deps: GateDeps): Promise<void> {
@@ -42,6 +45,9 @@ async function pullOne(source: Source, path: string, plan: PullPlan, anchors: Tr
   const accepted = await accept(source, plan, anchors, deps, model);
   const { manifest, selection } = accepted;
   refuseUnsafeNames(selection.wanted);
+  checkSignedObject(source, plan, accepted);
+  if (accepted.shape === 'object' && ARCHIVE.test(source.basename))
+    warn(deps, model, `${printable(source.basename)} is left as it is: archives are not unpacked`);
   const bundleName = plan.keepBundle ? nameForBundle(accepted) : undefined;
   const neighbours = nestedDestinations(plan, path, selection.wanted);
   await using destination = await openDestination(path);
@@ -72,6 +78,7 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
   for (let round = 1; round <= MAX_ROUNDS; round++) {
     const standing = await inspectDestination(run);
     const results = await complete(run, standing);
+    await checkObject(run, results);
     if (bundleName !== undefined) await staging.write(bundleName, accepted.bundle.bytes);
     deps.signal.throwIfAborted();
     const filesOf = (wanted: (origin: FileOrigin) => boolean): ManifestFile[] => results.filter((result) => wanted(result.origin)).map((result) => result.file);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { dirname } from 'node:path';
+import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { GIT_PATHS } from '../oms/manifest.ts';
 import type { VerifyPlan } from '../plan/plan.ts';
@@ -7,7 +8,8 @@ import { openSource } from '../source/open.ts';
 import type { Source } from '../source/source.ts';
 import { compareTree, refusal } from '../store/completeness.ts';
 import { Dir, unreadable } from '../store/dir.ts';
-import { readTree, type Tree } from '../store/tree.ts';
+import { openBlob, openBlobs } from '../store/hubCache.ts';
+import { readTree, type Tree, type WalkOptions } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
 import { openAnchors } from './anchors.ts';
@@ -25,7 +27,9 @@ export async function verify(plan: VerifyPlan, deps: GateDeps): Promise<void> {
     const accepted = await accept(source, plan, anchors, deps, model);
     const { manifest, selection } = accepted;
     await using root = await openRoot(plan.model.spec.path, accepted.shape);
-    const symlinks = plan.symlinks === 'allow' || manifest.symlinks === 'follow' ? 'follow' : 'reject';
+    await using blobs = plan.hubCache ? await openHubCache(root, accepted) : undefined;
+    // A cache's links stand for the signer's plain files; also where he allowed links of his own, they lead no further.
+    const symlinks = blobs !== undefined ? { blobs } : plan.symlinks === 'allow' || manifest.symlinks === 'follow' ? 'follow' : 'reject';
     const tree = await listModel(root, source, accepted, plan, symlinks);
     for (const message of tree.warnings) warn(deps, model, message);
     const refused = refusal(compareTree(manifest, selection.wanted, tree, plan.unsignedFiles), source.displayUri);
@@ -36,7 +40,7 @@ export async function verify(plan: VerifyPlan, deps: GateDeps): Promise<void> {
         file,
         origin: 'inPlace',
         sizeBytes: tree.files.get(file.path)?.sizeBytes ?? 0,
-        input: { kind: 'file', open: () => openModelFile(root, file.path, tree.files.get(file.path)?.via === 'link' ? 'follow' : 'refuse') },
+        input: { kind: 'file', open: () => openModelFile(root, file.path, tree.files.get(file.path)?.via === 'link' ? (blobs ?? 'follow') : 'refuse') },
       }),
     );
     const results = await transfer(jobs, {
@@ -65,8 +69,13 @@ async function openRoot(path: string, shape: 'directory' | 'object'): Promise<Di
   }
 }
 
+async function openHubCache(root: Dir, accepted: Accepted): Promise<Dir> {
+  if (accepted.shape === 'directory') return openBlobs(root);
+  throw new AppError('CONFIG_INVALID', '--hub-cache is for a snapshot directory, but the model is a single file');
+}
+
 /** The model's files; for a single-file model, that file alone. */
-async function listModel(root: Dir, source: Source, accepted: Accepted, plan: VerifyPlan, symlinks: 'reject' | 'follow'): Promise<Tree> {
+async function listModel(root: Dir, source: Source, accepted: Accepted, plan: VerifyPlan, symlinks: WalkOptions['symlinks']): Promise<Tree> {
   if (accepted.shape === 'object') {
     const stats = await root.lstat(source.basename);
     if (!stats.isFile())
@@ -93,8 +102,9 @@ async function bundleInside(root: Dir, plan: VerifyPlan, bundle: FoundBundle): P
   return root.locateInside(plan.bundle.spec.path);
 }
 
-async function openModelFile(root: Dir, path: string, links: 'refuse' | 'follow'): ReturnType<Dir['openFile']> {
+async function openModelFile(root: Dir, path: string, links: 'refuse' | 'follow' | Dir): ReturnType<Dir['openFile']> {
   try {
+    if (links instanceof Dir) return await openBlob(links, root, path);
     return await openBelow(root, path, links);
   } catch (error) {
     throw unreadable(error, path);

@@ -3,15 +3,18 @@ import { type HexDigest, hexDigest, isNonEmpty, type NonEmpty } from '../base/br
 import { AppError } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import { type ModelPath, parseModelPath } from '../oms/path.ts';
+import { type Foreign, NOTHING_FOREIGN } from './foreign.ts';
 import { OPTION_NAMES, type OptionName, optionOf, type Values } from './options.ts';
 import type { Address, GatePlan, PullPlan, VerifyPlan } from './plan.ts';
 import type { MaterialRef, RootPlan, SigstoreIdentity, TrustPlan } from './trust.ts';
 import { parseSourceUri, type SourceSpec } from './uri.ts';
 
 export const DEFAULT_DESTINATION = '/mnt/models';
+/** What the hub's tools keep beside the files they download; the rest of .cache is none of their business. */
+const HUB_METADATA = '.cache/huggingface';
 
 /** Positional arguments: source and destination in turn; a single source goes to /mnt/models. @throws USAGE, CONFIG_INVALID, PLAN_CONTRADICTION, TRUST_METHOD_MISSING */
-export function makePullPlan(positionals: readonly string[], values: Values): PullPlan {
+export function makePullPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN): PullPlan {
   const list = positionals.length === 1 ? [...positionals, DEFAULT_DESTINATION] : positionals;
   if (list.length === 0) throw new AppError('USAGE', 'pull needs a source and a destination');
   if (list.length % 2 !== 0) throw new AppError('USAGE', `pull needs pairs of source and destination; '${redactUri(list.at(-1) ?? '')}' has no destination`);
@@ -30,22 +33,53 @@ export function makePullPlan(positionals: readonly string[], values: Values): Pu
   const gate = makeGatePlan(
     values,
     models.map((model) => model.source),
+    foreign,
   );
-  return { ...gate, command: 'pull', models, replace: values.replace, prune: values.prune, keepBundle: values['keep-bundle'] };
+  if (foreign.objectDigest !== undefined) requireOneObject(models, values);
+  return {
+    ...gate,
+    command: 'pull',
+    models,
+    replace: values.replace,
+    prune: values.prune,
+    keepBundle: values['keep-bundle'],
+    ...(foreign.objectDigest !== undefined && { objectDigest: foreign.objectDigest }),
+  };
 }
 
 /** @throws as makePullPlan */
-export function makeVerifyPlan(positionals: readonly string[], values: Values): VerifyPlan {
+export function makeVerifyPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN): VerifyPlan {
   const [uri] = positionals;
   if (uri === undefined || positionals.length !== 1) throw new AppError('USAGE', `verify needs one path, got ${positionals.length}`);
   const { spec } = address(uri, values);
   if (spec.kind !== 'file') throw new AppError('USAGE', `verify works in place; to check ${redactUri(uri)}, pull it`);
-  return { ...makeGatePlan(values, [{ uri, spec }]), command: 'verify', model: { uri, spec } };
+  const hubCache = values['hub-cache'];
+  if (hubCache && values['allow-symlinks'])
+    throw new AppError('PLAN_CONTRADICTION', '--hub-cache follows links into blobs only, --allow-symlinks all; give one');
+  return { ...makeGatePlan(values, [{ uri, spec }], foreign), command: 'verify', model: { uri, spec: { ...spec, hubCache } }, hubCache };
 }
 
-function makeGatePlan(values: Values, sources: readonly Address[]): GatePlan {
+/** A URI that does not say whether it is one object is decided by the manifest, before anything of the model is downloaded. */
+function requireOneObject(models: PullPlan['models'], values: Values): void {
+  if (values['expect-digest'].length > 0) {
+    throw new AppError('PLAN_CONTRADICTION', 'VERIFICATION_DIGEST is the digest of one object, --expect-digest that of a signed model; give one of them');
+  }
+  if (models.length > 1) throw new AppError('PLAN_CONTRADICTION', 'VERIFICATION_DIGEST belongs to one object, but several models are pulled');
+  const [{ source }] = models;
+  if (source.spec.kind !== 'file' && source.spec.directory) throw notOneObject(redactUri(source.uri));
+}
+
+/** VERIFICATION_DIGEST with a model of many files. */
+export function notOneObject(displayUri: string): AppError {
+  return new AppError('PLAN_CONTRADICTION', `VERIFICATION_DIGEST is the digest of one object, but ${displayUri} is a directory`, {
+    hint: 'Leave it out: every file of a directory is checked against the signed manifest. To pin the model, use --expect-digest.',
+    context: { uri: displayUri },
+  });
+}
+
+function makeGatePlan(values: Values, sources: readonly Address[], foreign: Foreign): GatePlan {
   const trust = makeTrust(values);
-  refuseSelfVouching(trust, sources);
+  refuseSelfVouching(trust, sources, values['hf-endpoint'] ?? '');
   if (values.connections > 64) throw new AppError('CONFIG_INVALID', '--connections must be from 1 to 64');
   return {
     trust,
@@ -56,6 +90,8 @@ function makeGatePlan(values: Values, sources: readonly Address[]): GatePlan {
         stallTimeoutMs: values['stall-timeout'] ?? 0,
         headers: Object.fromEntries(values.header.map(headerOf)),
         ...(values['bearer-token-file'] !== undefined && { bearerTokenFile: values['bearer-token-file'] }),
+        ...(values['basic-auth'] !== undefined && { basicAuth: basicAuthOf(values['basic-auth']) }),
+        ...(values['netrc-file'] !== undefined && { netrcFile: values['netrc-file'] }),
         ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
         verifyTls: !values['insecure-skip-tls-verify'],
       },
@@ -65,21 +101,24 @@ function makeGatePlan(values: Values, sources: readonly Address[]): GatePlan {
         addressing: values['s3-addressing'] as 'auto' | 'path' | 'virtual',
         anonymous: values['s3-anonymous'],
         accelerate: values['s3-accelerate'],
+        requesterPays: values['s3-requester-pays'],
         ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
         verifyTls: !values['insecure-skip-tls-verify'],
       },
+      hf: { endpoint: values['hf-endpoint'] ?? '' },
     },
-    ignorePaths: values['ignore-paths'].map(ignorePathOf),
+    ignorePaths: [...values['ignore-paths'], ...(values['ignore-hub-metadata'] ? [HUB_METADATA] : [])].map(ignorePathOf),
     ignoreGitPaths: values['ignore-git-paths'],
     unsignedFiles: values['ignore-unsigned-files'] ? 'ignore' : 'refuse',
     symlinks: values['allow-symlinks'] ? 'allow' : 'recorded',
     expectDigests: values['expect-digest'].map(digestOf),
     include: values.include,
     exclude: values.exclude,
+    patterns: foreign.patterns,
     limits: { bundleBytes: values['max-bundle-size'], entries: values['max-entries'], fileBytes: values['max-file-size'] },
     ...(values.timeout !== undefined && { timeoutMs: values.timeout }),
     connections: values.connections,
-    relaxations: OPTION_NAMES.filter((name) => optionOf(name).relaxes === true && isSet(values, name)).map((name) => `--${name}`),
+    relaxations: [...OPTION_NAMES.filter((name) => optionOf(name).relaxes === true && isSet(values, name)).map((name) => `--${name}`), ...foreign.relaxations],
   };
 }
 
@@ -199,11 +238,11 @@ export function materialRef(value: string): MaterialRef {
 }
 
 /** Whoever can write the model could write its anchor too. @throws ANCHORS_UNPINNED */
-function refuseSelfVouching(trust: TrustPlan, sources: readonly Address[]): void {
+function refuseSelfVouching(trust: TrustPlan, sources: readonly Address[], hub: string): void {
   for (const ref of materialOf(trust)) {
     if (ref.kind !== 'uri' || ref.sha256 !== undefined) continue;
     const anchor = parseSourceUri(ref.uri, '/');
-    const own = sources.find(({ spec }) => sharesOrigin(anchor, spec) || sharesOrigin(spec, anchor));
+    const own = sources.find(({ spec }) => sharesOrigin(anchor, spec, hub) || sharesOrigin(spec, anchor, hub));
     if (own !== undefined) {
       throw new AppError(
         'ANCHORS_UNPINNED',
@@ -214,11 +253,17 @@ function refuseSelfVouching(trust: TrustPlan, sources: readonly Address[]): void
 }
 
 /** The same bucket or host; also a bucket's web address (bucket.s3.example.com/key or s3.example.com/bucket/key), whatever the host. */
-function sharesOrigin(a: SourceSpec, b: SourceSpec): boolean {
+function sharesOrigin(a: SourceSpec, b: SourceSpec, hub: string): boolean {
   if (a.kind === 's3' && b.kind === 's3') return a.bucket === b.bucket;
-  if (a.kind === 'http' && b.kind === 'http') return a.url.host === b.url.host;
+  const host = hostOf(a, hub);
+  if (host !== undefined) return host === hostOf(b, hub);
   if (a.kind !== 's3' || b.kind !== 'http') return false;
   return b.url.hostname.startsWith(`${a.bucket.toLowerCase()}.`) || b.url.pathname.split('/')[1] === a.bucket;
+}
+
+function hostOf(spec: SourceSpec, hub: string): string | undefined {
+  if (spec.kind === 'http') return spec.url.host;
+  return spec.kind === 'hf' ? (URL.parse(hub)?.host ?? hub) : undefined;
 }
 
 function materialOf(trust: TrustPlan): readonly MaterialRef[] {
@@ -245,6 +290,13 @@ function headerOf(line: string): [string, string] {
     throw new AppError('CONFIG_INVALID', "--header must be written 'Name: value'");
   }
   return [name.toLowerCase(), value];
+}
+
+function basicAuthOf(value: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this refuses
+  if (value.includes(':') && !/[\x00-\x1f\x7f]/.test(value)) return value;
+  // The value stays out of the message: it is a secret.
+  throw new AppError('CONFIG_INVALID', "--basic-auth must be written 'user:password', without control characters");
 }
 
 function ignorePathOf(path: string): ModelPath {

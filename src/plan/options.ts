@@ -21,6 +21,7 @@ export type Option = {
 export type Command = 'pull' | 'verify';
 
 const BOTH: readonly Command[] = ['pull', 'verify'];
+const VERIFY: readonly Command[] = ['verify'];
 const PULL: readonly Command[] = ['pull'];
 
 /** Every option, declared once: flags, MODEL_GATE_… variables, the configuration file, --help and the reference docs come from this table. */
@@ -47,11 +48,15 @@ export const OPTIONS = {
   exclude: list('Bundle and checks', 'No signed files that match this glob; repeatable', BOTH),
   'ignore-paths': { ...list('Bundle and checks', 'Path below the model that need not be signed; repeatable', BOTH), relaxes: true },
   'ignore-git-paths': flag('Bundle and checks', 'Do not look at .git, .gitignore, .gitattributes and .github at the top', true, BOTH),
+  'ignore-hub-metadata': relaxing('Bundle and checks', 'Do not look at .cache/huggingface, which downloads from the hub leave behind', BOTH),
   'ignore-unsigned-files': relaxing('Bundle and checks', 'Accept files that nobody signed beside the signed ones', BOTH),
   'allow-symlinks': relaxing('Bundle and checks', 'Accept symbolic links to signed content, also where the signer did not', BOTH),
+  'hub-cache': relaxing('Bundle and checks', 'The model is snapshots/COMMIT of a Hugging Face cache: follow links into its blobs, and no others', VERIFY),
 
   header: { ...list('Source', "HTTP header 'Name: value' for the model's server; repeatable", BOTH), secret: true },
   'bearer-token-file': text('Source', 'File with a bearer token for the model’s server, read again for every request', BOTH),
+  'basic-auth': { ...text('Source', "'user:password' for the model’s server (better as a variable than as a flag)", BOTH), secret: true },
+  'netrc-file': text('Source', 'File in netrc form with login and password for the model’s server', BOTH),
   'ca-bundle': text('Source', 'File with CA certificates (PEM) of the model’s server, beside the system’s', BOTH),
   'insecure-skip-tls-verify': relaxing('Source', 'Do not check the certificate of the model’s server (trust material is always checked)', BOTH),
   's3-endpoint': text('Source', 'S3 endpoint URL (also AWS_ENDPOINT_URL)', BOTH),
@@ -59,6 +64,8 @@ export const OPTIONS = {
   's3-addressing': choice('Source', 'How buckets are addressed', 'auto', ['auto', 'path', 'virtual'], BOTH),
   's3-anonymous': flag('Source', 'Send unsigned requests to a public bucket', false, BOTH),
   's3-accelerate': flag('Source', 'Use S3 transfer acceleration', false, BOTH),
+  's3-requester-pays': flag('Source', 'Pay for the requests, as buckets with requester pays want it', false, BOTH),
+  'hf-endpoint': text('Source', 'Hugging Face hub of hf:// models, or a mirror (also HF_ENDPOINT)', BOTH, 'https://huggingface.co'),
   'pvc-root': text('Source', 'Where claims of pvc://CLAIM/PATH are mounted', BOTH, '/mnt/pvc'),
 
   'connect-timeout': duration('Transfer and limits', 'Longest time to connect', '10s', BOTH),

@@ -2,6 +2,7 @@
 import type { HexDigest, NonEmpty } from '../base/brands.ts';
 import type { ModelPath } from '../oms/path.ts';
 import type { SourceSettings } from '../source/source.ts';
+import type { Foreign } from './foreign.ts';
 import type { TrustPlan } from './trust.ts';
 import type { SourceSpec } from './uri.ts';
 
@@ -25,6 +26,8 @@ export type GatePlan = {
   /** Globs over manifest names; empty include: all. */
   readonly include: readonly string[];
   readonly exclude: readonly string[];
+  /** The same in KServe's words: fnmatch patterns. */
+  readonly patterns: Foreign['patterns'];
   readonly limits: { readonly bundleBytes: number; readonly entries: number; readonly fileBytes: number };
   readonly timeoutMs?: number;
   readonly connections: number;
@@ -38,8 +41,15 @@ export type PullPlan = GatePlan & {
   readonly replace: boolean;
   readonly prune: boolean;
   readonly keepBundle: boolean;
+  /** SHA-256 that the one object of a single-file model must have, besides being signed. */
+  readonly objectDigest?: HexDigest;
 };
 
-export type VerifyPlan = GatePlan & { readonly command: 'verify'; readonly model: Address & { readonly spec: Extract<SourceSpec, { kind: 'file' }> } };
+export type VerifyPlan = GatePlan & {
+  readonly command: 'verify';
+  readonly model: Address & { readonly spec: Extract<SourceSpec, { kind: 'file' }> };
+  /** The model is a snapshot of a Hugging Face cache, whose links lead into `blobs`. */
+  readonly hubCache: boolean;
+};
 
 export type Plan = PullPlan | VerifyPlan;

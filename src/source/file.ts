@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Stats } from 'node:fs';
-import { lstat } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { lstat, readlink, realpath } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { AppError, systemErrorCode } from '../base/errors.ts';
+import { blobOf } from '../base/hubCache.ts';
 import { printable } from '../base/redact.ts';
 import type { SourceSpec } from '../plan/uri.ts';
 import { cannotLocate, nameComponents } from './objectName.ts';
@@ -28,7 +29,7 @@ export async function openFile(spec: FileSpec, settings: SourceSettings): Promis
     http: { connectTimeoutMs: settings.http.connectTimeoutMs, stallTimeoutMs: settings.http.stallTimeoutMs, verifyTls: true },
     async locate(ref: ObjectRef, signal: AbortSignal): Promise<Locator> {
       signal.throwIfAborted();
-      return locatorOf(path, ref, displayUri);
+      return (spec.hubCache === true && ref.kind === 'inside' ? await locateBlob(path, ref.path) : undefined) ?? locatorOf(path, ref, displayUri);
     },
     async [Symbol.asyncDispose]() {},
   };
@@ -39,6 +40,17 @@ function locatorOf(path: string, ref: ObjectRef, displayUri: string): Locator {
   if (path === '/') throw cannotLocate(ref, displayUri, 'is the root directory');
   const suffix = ref.kind === 'beside' ? ref.suffix : '';
   return { kind: 'file', root: dirname(path), path: basename(path) + suffix };
+}
+
+/** What a link of a hub cache stands for; undefined for anything else, which is then opened without following links. */
+async function locateBlob(snapshot: string, name: string): Promise<Locator | undefined> {
+  try {
+    const blob = blobOf(name, await readlink(join(snapshot, ...nameComponents(name))));
+    return blob === undefined ? undefined : { kind: 'file', root: join(dirname(dirname(await realpath(snapshot))), 'blobs'), path: blob };
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined;
+  }
 }
 
 async function requireClaim(claim: string, path: string): Promise<void> {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
 import type { SourceSpec } from '../plan/uri.ts';
+import { headersFor } from './authorization.ts';
 import { globalCaBundle, readCaBundle, readCaBundleIfThere } from './caBundle.ts';
 import { proxyFromEnvironment } from './environment.ts';
 import { cannotLocate, nameComponents } from './objectName.ts';
-import { readBearerToken, requestHeaders } from './secrets.ts';
 import type { Environment, HttpSettings, Locator, ObjectRef, Source, SourceSettings } from './source.ts';
 
 type HttpSpec = Extract<SourceSpec, { kind: 'http' }>;
@@ -15,11 +14,7 @@ type HttpSpec = Extract<SourceSpec, { kind: 'http' }>;
  * @throws CONFIG_INVALID, PLAN_CONTRADICTION
  */
 export async function openHttp(spec: HttpSpec, settings: SourceSettings, env: Environment): Promise<Source> {
-  const headers = requestHeaders(spec.url, settings.http.headers, env);
-  const { bearerTokenFile } = settings.http;
-  if (bearerTokenFile !== undefined && Object.keys(settings.http.headers).some((name) => name.toLowerCase() === 'authorization')) {
-    throw new AppError('PLAN_CONTRADICTION', 'both an authorization header and a bearer token file are given');
-  }
+  const headers = headersFor(spec.url, settings.http, env);
   return {
     kind: 'http',
     displayUri: redactUri(spec.url.href),
@@ -28,9 +23,7 @@ export async function openHttp(spec: HttpSpec, settings: SourceSettings, env: En
     http: await httpSettings(settings, env),
     async locate(ref: ObjectRef, signal: AbortSignal): Promise<Locator> {
       signal.throwIfAborted();
-      const url = urlOf(spec, ref);
-      if (bearerTokenFile === undefined) return { kind: 'http', url, headers };
-      return { kind: 'http', url, headers: { ...headers, authorization: `Bearer ${await readBearerToken(bearerTokenFile)}` } };
+      return { kind: 'http', url: urlOf(spec, ref), headers: await headers() };
     },
     async [Symbol.asyncDispose]() {},
   };
@@ -70,7 +63,8 @@ function basenameOf(url: URL): string {
   }
 }
 
-async function httpSettings(settings: SourceSettings, env: Environment): Promise<HttpSettings> {
+/** TLS, proxies and times for a web server, from flags and environment. @throws CONFIG_INVALID */
+export async function httpSettings(settings: SourceSettings, env: Environment): Promise<HttpSettings> {
   const { connectTimeoutMs, stallTimeoutMs, caBundle, verifyTls } = settings.http;
   const shared = globalCaBundle(env);
   // KServe mounts the cluster-wide bundle everywhere and only warns when it is not there; a bundle of one's own has to exist.

@@ -9,6 +9,8 @@ export async function openSource(spec: SourceSpec, settings: SourceSettings, env
       return (await import('./s3.ts')).openS3(spec, settings, env);
     case 'http':
       return (await import('./http.ts')).openHttp(spec, settings, env);
+    case 'hf':
+      return (await import('./hf.ts')).openHf(spec, settings, env);
     case 'file':
       return (await import('./file.ts')).openFile(spec, settings);
   }

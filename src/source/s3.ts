@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { GetObjectCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { GetObjectCommand, type GetObjectCommandInput, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { AppError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
@@ -32,19 +32,26 @@ export async function openS3(spec: S3Spec, settings: SourceSettings, env: Enviro
     kind: 's3',
     displayUri,
     basename: spec.key.split('/').findLast((component) => component !== '') ?? spec.bucket,
-    shape: spec.directory ? 'directory' : 'unknown',
+    shape: spec.directory ? 'directory' : spec.versionId !== undefined ? 'object' : 'unknown',
     http,
     async locate(ref: ObjectRef, signal: AbortSignal): Promise<Locator> {
       signal.throwIfAborted();
-      const key = keyOf(spec.key, ref, displayUri);
+      const object = objectOf(spec, ref, displayUri);
       if (options.credentials.kind === 'chain') await resolveCredentials(client);
-      const url = await presign(client, spec.bucket, key, displayUri);
-      return { kind: 'http', url: options.credentials.kind === 'anonymous' ? withoutSignature(url) : url, headers: {} };
+      const url = await presign(client, { Bucket: spec.bucket, ...object, ...(options.requesterPays && { RequestPayer: 'requester' }) }, displayUri);
+      return { kind: 'http', url: options.credentials.kind === 'anonymous' ? withoutSignature(url, object.VersionId) : url, headers: {} };
     },
     async [Symbol.asyncDispose]() {
       client.destroy();
     },
   };
+}
+
+/** A version is one object's: what lies beside it (its bundle) is taken as it is now, and has to be signed like everything else. */
+function objectOf(spec: S3Spec, ref: ObjectRef, displayUri: string): { readonly Key: string; readonly VersionId?: string } {
+  if (spec.versionId !== undefined && ref.kind === 'inside') throw cannotLocate(ref, displayUri, 'is one version of one object');
+  const Key = keyOf(spec.key, ref, displayUri);
+  return spec.versionId !== undefined && ref.kind === 'self' ? { Key, VersionId: spec.versionId } : { Key };
 }
 
 function keyOf(base: string, ref: ObjectRef, displayUri: string): string {
@@ -154,9 +161,9 @@ function isServerFault(cause: unknown): boolean {
   return typeof cause === 'object' && cause !== null && '$fault' in cause && cause.$fault === 'server';
 }
 
-async function presign(client: S3Client, bucket: string, key: string, displayUri: string): Promise<string> {
+async function presign(client: S3Client, object: GetObjectCommandInput, displayUri: string): Promise<string> {
   try {
-    return await getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: key }), { expiresIn: URL_LIFETIME_SECONDS });
+    return await getSignedUrl(client, new GetObjectCommand(object), { expiresIn: URL_LIFETIME_SECONDS });
   } catch (cause) {
     // Credentials are resolved by now: what is left is an endpoint, region or addressing that the SDK's rules exclude.
     const problem = cause instanceof Error ? `${cause.name}: ${cause.message}` : 'unknown error';
@@ -168,9 +175,9 @@ async function presign(client: S3Client, bucket: string, key: string, displayUri
   }
 }
 
-function withoutSignature(url: string): string {
+function withoutSignature(url: string, versionId: string | undefined): string {
   const plain = new URL(url);
-  plain.search = '';
+  plain.search = versionId === undefined ? '' : `?${new URLSearchParams({ versionId })}`;
   return plain.href;
 }
 

@@ -14,6 +14,7 @@ export type S3Options = {
   readonly endpoint?: string;
   readonly addressing: 'path' | 'virtual';
   readonly accelerate: boolean;
+  readonly requesterPays: boolean;
   readonly verifyTls: boolean;
   readonly caBundle?: { readonly path: string; readonly origin: string };
   /** `chain`: the SDK's default provider chain, which reads the process environment itself. */
@@ -23,7 +24,7 @@ export type S3Options = {
 /**
  * Explicit settings first, then the names that AWS tools and KServe's storage initializer use, odd spellings included. Empty values
  * count as unset.
- * @throws CONFIG_INVALID, CREDENTIALS_MISSING (half a key pair)
+ * @throws CONFIG_INVALID, PLAN_CONTRADICTION, CREDENTIALS_MISSING (half a key pair)
  */
 export function s3Options(settings: SourceSettings['s3'], env: Environment): S3Options {
   // The JavaScript SDK does not read AWS_DEFAULT_REGION, the only name KServe sets.
@@ -31,14 +32,19 @@ export function s3Options(settings: SourceSettings['s3'], env: Environment): S3O
   const endpoint = checkEndpoint(settings.endpoint ?? firstSet(env, 'AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'));
   const accelerate = settings.accelerate || isOn(env, 'S3_USE_ACCELERATE');
   const caBundle = caBundleOf(settings, env);
+  const credentials = credentialsOf(settings, env);
+  if (settings.requesterPays && credentials.kind === 'anonymous') {
+    throw new AppError('PLAN_CONTRADICTION', '--s3-requester-pays needs credentials: nobody can be charged for an anonymous request');
+  }
   return {
     ...(region !== undefined && { region }),
     ...(endpoint !== undefined && { endpoint }),
     addressing: addressingOf(settings, env, endpoint, accelerate),
     accelerate,
+    requesterPays: settings.requesterPays,
     verifyTls: settings.verifyTls && !isOff(env, 'S3_VERIFY_SSL'),
     ...(caBundle !== undefined && { caBundle }),
-    credentials: credentialsOf(settings, env),
+    credentials,
   };
 }
 

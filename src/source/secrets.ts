@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { AppError, type ErrorCode, systemErrorCode } from '../base/errors.ts';
+import { AppError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { firstSet } from './environment.ts';
 import type { Environment } from './source.ts';
@@ -33,19 +33,19 @@ export function requestHeaders(url: URL, configured: Headers, env: Environment):
   return merged;
 }
 
-/** The bearer token of a file, read anew each time because projected tokens rotate. @throws CREDENTIALS_MISSING */
-export async function readBearerToken(path: string): Promise<string> {
+/** The bearer token of a file, read anew each time because projected tokens rotate; `origin` names the setting. @throws CREDENTIALS_MISSING */
+export async function readBearerToken(path: string, origin: string): Promise<string> {
   let token: string;
   try {
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = await file.stat();
-    if (!stat.isFile() || stat.size > MAX_TOKEN_BYTES) throw unusable('CREDENTIALS_MISSING', path, `is not a regular file of at most ${MAX_TOKEN_BYTES} bytes`);
+    if (!stat.isFile() || stat.size > MAX_TOKEN_BYTES) throw unusable(path, origin, `is not a regular file of at most ${MAX_TOKEN_BYTES} bytes`);
     token = (await file.readFile('latin1')).trim();
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    throw unusable('CREDENTIALS_MISSING', path, `cannot be read: ${systemErrorCode(cause) ?? 'unknown error'}`, cause);
+    throw unusable(path, origin, `cannot be read: ${systemErrorCode(cause) ?? 'unknown error'}`, cause);
   }
-  if (!/^[\x21-\x7e]+$/.test(token)) throw unusable('CREDENTIALS_MISSING', path, 'does not hold one token');
+  if (!/^[\x21-\x7e]+$/.test(token)) throw unusable(path, origin, 'does not hold one token');
   return token;
 }
 
@@ -74,9 +74,9 @@ function collect(into: Record<string, string>, headers: Headers, origin: string)
   }
 }
 
-function unusable(code: ErrorCode, path: string, problem: string, cause?: unknown): AppError {
-  return new AppError(code, `the token file '${printable(path)}' ${problem}`, {
-    hint: 'Check --bearer-token-file and the mount of the secret.',
+function unusable(path: string, origin: string, problem: string, cause?: unknown): AppError {
+  return new AppError('CREDENTIALS_MISSING', `the token file '${printable(path)}' (${origin}) ${problem}`, {
+    hint: 'Check the path and the mount of the secret.',
     context: { path: printable(path), retry: 'no' },
     cause,
   });

@@ -24,7 +24,7 @@ export type HttpSettings = {
 
 /** Where things are, never what they are worth. Knows nothing of manifests, hashes or trust. */
 export interface Source extends AsyncDisposable {
-  readonly kind: 's3' | 'http' | 'file';
+  readonly kind: 's3' | 'http' | 'hf' | 'file';
   /** For people: without credentials and query. */
   readonly displayUri: string;
   /** Last path component of the URI: the name of the file of a single-file model. */
@@ -44,6 +44,9 @@ export type SourceSettings = {
     /** Extra headers for every request to the model's own origin. */
     readonly headers: Readonly<Record<string, string>>;
     readonly bearerTokenFile?: string;
+    /** `user:password`. */
+    readonly basicAuth?: string;
+    readonly netrcFile?: string;
     /** File with PEM certificates trusted in addition to the system's. */
     readonly caBundle?: string;
     /** Never false for trust material. */
@@ -55,10 +58,14 @@ export type SourceSettings = {
     readonly addressing: 'auto' | 'path' | 'virtual';
     readonly anonymous: boolean;
     readonly accelerate: boolean;
+    /** The caller pays for the requests, not the bucket's owner. */
+    readonly requesterPays: boolean;
     /** As for http; without it AWS_CA_BUNDLE and the cluster's bundle count. Either of `verifyTls` and S3_VERIFY_SSL can switch verification off. */
     readonly caBundle?: string;
     readonly verifyTls: boolean;
   };
+  /** URL of the hub. */
+  readonly hf: { readonly endpoint: string };
 };
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, link, lstat, mkdir, open, readdir, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdir, open, readdir, readlink, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { AppError, fromSystemError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
@@ -117,6 +117,11 @@ export class Dir implements AsyncDisposable {
     const [root, parent] = await Promise.all([realpath(this.path()), realpath(dirname(resolve(path)))]);
     const name = relative(root, join(parent, basename(path)));
     return name === '' || name === '..' || name.startsWith('../') ? [] : [name];
+  }
+
+  /** The text of a link. */
+  readLink(name: Name): Promise<string> {
+    return readlink(this.child(name), 'utf8');
   }
 
   lstat(name: Name): Promise<Stats> {

@@ -6,6 +6,7 @@ import { printable } from '../base/redact.ts';
 import { isIgnored } from '../oms/manifest.ts';
 import { parseModelPath } from '../oms/path.ts';
 import { type Dir, ignoreMissing, unreadable } from './dir.ts';
+import { statBlob } from './hubCache.ts';
 
 /** A regular file found on disk. `via` tells whether its name, or a directory above it, is a link. */
 export type TreeFile = {
@@ -30,7 +31,8 @@ export type Tree = {
 export type WalkOptions = {
   /** Left out with everything below, before links are looked at (OMS §6.1(3,4)). */
   readonly ignored: readonly string[];
-  readonly symlinks: 'reject' | 'follow';
+  /** `blobs`: of a Hugging Face cache, into which links may lead, and nowhere else. */
+  readonly symlinks: 'reject' | 'follow' | { readonly blobs: Dir };
   readonly maxEntries: number;
   /** Names that are looked for even where they are ignored: what is signed has to be there and match, ignored or not (OMS §8.4(8)). */
   readonly listed?: readonly string[];
@@ -98,7 +100,14 @@ async function visit(walk: Walk, dir: Dir, name: string, path: string, via: 'nam
 
 /** OMS §6.1.1: with `follow`, a linked file stands under the link's own name; linked folders are searched, or unsigned files could hide there. */
 async function visitLink(walk: Walk, dir: Dir, name: string, path: string, ancestors: readonly string[]): Promise<void> {
-  if (walk.options.symlinks === 'reject') return void walk.odd.push({ path, display: printable(path), problem: 'symlink' });
+  const { symlinks } = walk.options;
+  if (symlinks === 'reject') return void walk.odd.push({ path, display: printable(path), problem: 'symlink' });
+  if (symlinks !== 'follow') {
+    const blob = await statBlob(symlinks.blobs, dir, name, path);
+    if (blob === undefined) walk.odd.push({ path, display: printable(path), problem: 'symlink' });
+    else walk.files.set(path, { path, sizeBytes: blob.size, via: 'link', identity: identityOfFile(blob) });
+    return;
+  }
   const target = await stat(dir.child(name)).catch((error: unknown) => {
     if (['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return undefined;
     throw error;

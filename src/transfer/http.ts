@@ -5,7 +5,7 @@ import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
 import type { HttpSettings, Locator } from '../source/source.ts';
 import { connectionError, lengthError, readFailure, statusError } from './httpErrors.ts';
-import { contentLength, contentRange, headerOf, objectFacts } from './httpHeaders.ts';
+import { contentLength, contentRange, headerOf, hubCommit, objectFacts } from './httpHeaders.ts';
 import { createRoutes, type Route, type Routes } from './httpRoutes.ts';
 import { type Hop, isRedirect, MAX_REDIRECTS, nextHop, tooManyRedirects } from './redirect.ts';
 
@@ -28,6 +28,7 @@ export type HttpObject = {
   readonly bodyBytes: number | undefined;
   /** Strong ETags only. */
   readonly etag?: string;
+  /** Of S3, or the commit a hub serves. */
   readonly versionId?: string;
   readonly lastModified?: string;
   /** Raw bytes as stored, to be iterated once; ends normally only after exactly `bodyBytes`, else throws as `open` does. */
@@ -63,12 +64,15 @@ type Exchange = { readonly routes: Routes; readonly settings: HttpSettings; read
 
 async function open(exchange: Exchange, first: Hop): Promise<HttpObject> {
   let hop = first;
+  let commit: string | undefined;
   for (let redirects = 0; ; redirects++) {
     const route = exchange.routes.routeTo(hop.url);
     const response = await send(exchange, hop, route);
+    // Of the hub itself only: where it sends us may say anything.
+    if (hop.url.origin === first.url.origin) commit ??= hubCommit(response.headers);
     const location = isRedirect(response.statusCode) ? headerOf(response.headers, 'location') : undefined;
     if (location === undefined || isForeignRegion(hop.url, response)) {
-      if (!isEmptyObject(exchange.request, response)) return receive(exchange, hop.url, route, response);
+      if (!isEmptyObject(exchange.request, response)) return receive(exchange, hop.url, route, response, commit);
       await discard(response);
       const { range: _, ...request } = exchange.request;
       return open({ ...exchange, request }, first);
@@ -115,13 +119,13 @@ function isEmptyObject({ range }: HttpRequest, response: Dispatcher.ResponseData
   return response.statusCode === 416 && range?.start === 0;
 }
 
-async function receive(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData): Promise<HttpObject> {
+async function receive(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData, commit: string | undefined): Promise<HttpObject> {
   const { signal } = exchange.request;
   switch (response.statusCode) {
     case 200:
     case 206: {
       const problem = findProblem(exchange.request, url, response);
-      if (problem === undefined) return accept(exchange, url, route, response);
+      if (problem === undefined) return { ...accept(exchange, url, route, response), ...(commit !== undefined && { versionId: commit }) };
       await discard(response);
       throw problem;
     }
@@ -142,7 +146,7 @@ function findProblem({ range, ifMatch }: HttpRequest, url: URL, { statusCode: st
   if (ifMatch !== undefined && etag !== ifMatch) {
     return problem('SOURCE_CHANGED', url, 'changed while it was being downloaded', { status, expected: ifMatch, found: etag ?? 'no strong ETag' });
   }
-  if (status === 200) {
+  if (!isPartial(headers, status, range)) {
     if (range === undefined || range.start === 0) return undefined;
     return problem('SOURCE_UNAVAILABLE', url, 'does not support ranges', { op: 'range', status });
   }
@@ -163,8 +167,15 @@ function findProblem({ range, ifMatch }: HttpRequest, url: URL, { statusCode: st
   });
 }
 
+/** 206, or a 200 that sends a range all the same, as gofakes3 (`rclone serve s3`) does: taken for the whole, it would be a truncated object. */
+function isPartial(headers: Dispatcher.ResponseData['headers'], status: number, range: ByteRange | undefined): boolean {
+  if (status === 206) return true;
+  const sent = range === undefined ? undefined : contentRange(headers)?.range;
+  return sent !== undefined && contentLength(headers) === sent.end - sent.start;
+}
+
 function accept(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData): HttpObject {
-  const partial = response.statusCode === 206 ? contentRange(response.headers) : undefined;
+  const partial = isPartial(response.headers, response.statusCode, exchange.request.range) ? contentRange(response.headers) : undefined;
   const length = contentLength(response.headers);
   const bodyBytes = partial === undefined ? length : partial.range.end - partial.range.start;
   return {

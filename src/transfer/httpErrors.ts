@@ -10,6 +10,8 @@ export type FailedAnswer = {
   readonly status: number;
   readonly s3Code?: string;
   readonly region?: string;
+  /** What a Hugging Face hub says in a header. */
+  readonly hubCode?: string;
   readonly expired: boolean;
 };
 
@@ -42,8 +44,10 @@ export async function readFailure(response: Dispatcher.ResponseData): Promise<Fa
   const element = (name: string): string | undefined => new RegExp(`<${name}>([A-Za-z0-9._-]{1,64})</${name}>`).exec(text)?.[1];
   const s3Code = element('Code');
   const region = headerOf(response.headers, 'x-amz-bucket-region') ?? element('Region');
+  const hubCode = /^[A-Za-z]{1,64}$/.exec(headerOf(response.headers, 'x-error-code') ?? '')?.[0];
   return {
     status: response.statusCode,
+    ...(hubCode !== undefined && { hubCode }),
     ...(s3Code !== undefined && { s3Code }),
     ...(region !== undefined && { region: printable(region, 64) }),
     // An expired presigned URL is an AccessDenied that tells when it expired.
@@ -53,7 +57,8 @@ export async function readFailure(response: Dispatcher.ResponseData): Promise<Fa
 
 /** An answer that is not the object, as an error. By status and S3 code, never by message text. */
 export function statusError(answer: FailedAnswer, url: URL, retryAfter: string | undefined): AppError {
-  const { status, s3Code } = answer;
+  const { status, hubCode } = answer;
+  const s3Code = answer.s3Code ?? hubCode;
   const uri = redactUri(url.href);
   const said = s3Code === undefined ? `HTTP ${status}` : `HTTP ${status}, ${s3Code}`;
   const make = (code: ErrorCode, message: string, context: ErrorContext, hint?: string): AppError =>
@@ -70,9 +75,22 @@ export function statusError(answer: FailedAnswer, url: URL, retryAfter: string |
   }
   if (answer.expired) return make('SOURCE_DENIED', `${uri}: the credentials or the signed URL expired (${said})`, { retry: 'relocate' });
   if (s3Code === 'RequestTimeTooSkewed') return make('SOURCE_DENIED', `${uri} refuses access (${said})`, { retry: 'no' }, 'Correct the clock of this node.');
+  if (hubCode === 'GatedRepo') {
+    return make(
+      'SOURCE_DENIED',
+      `${uri} is gated (${said})`,
+      { retry: 'no' },
+      'Accept the model’s terms on the hub and set HF_TOKEN to a token of that account.',
+    );
+  }
   if (status === 401 || status === 403 || (s3Code !== undefined && DENIED.has(s3Code)))
     return make('SOURCE_DENIED', `${uri} refuses access (${said})`, { retry: 'no' });
   if (s3Code === 'NoSuchBucket') return make('SOURCE_NOT_FOUND', `the bucket of ${uri} does not exist (${said})`, { op: 'bucket', retry: 'no' });
+  // The container is missing, not a file in it: that is no unsigned model.
+  if (hubCode === 'RepoNotFound' || hubCode === 'RevisionNotFound') {
+    const what = hubCode === 'RepoNotFound' ? 'repository' : 'revision';
+    return make('SOURCE_NOT_FOUND', `the ${what} of ${uri} does not exist (${said})`, { op: 'bucket', retry: 'no' });
+  }
   if (status === 404 || status === 410) return make('SOURCE_NOT_FOUND', `${uri} does not exist (${said})`, { retry: 'no' });
   if (status === 412) return make('SOURCE_CHANGED', `${uri} changed while it was being downloaded (${said})`, { retry: 'no' });
   if (status === 416) return make('SOURCE_CHANGED', `${uri} is shorter than the range asked for (${said})`, { retry: 'no' });

@@ -29,6 +29,12 @@ export function objectFacts(headers: ResponseHeaders): { readonly etag?: string;
   };
 }
 
+/** The commit a Hugging Face hub serves a file of. */
+export function hubCommit(headers: ResponseHeaders): string | undefined {
+  const commit = headerOf(headers, 'x-repo-commit');
+  return commit !== undefined && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(commit) ? commit : undefined;
+}
+
 /** Content-Length; undefined when absent, NaN when it is no number. */
 export function contentLength(headers: ResponseHeaders): number | undefined {
   if (headers['content-length'] === undefined) return undefined;

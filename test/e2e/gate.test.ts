@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startVersitygw, type Versitygw } from '../servers/versitygw.ts';
+import { type RealS3, startVersitygw } from '../servers/versitygw.ts';
 import { makeKeys, shardsOf, signResources } from '../support/signer.ts';
 
 // The built program, models signed by the reference implementation, real servers.
@@ -18,7 +18,7 @@ const PROGRAM = join(import.meta.dirname, '../../dist/main.js');
 type Run = { readonly code: number | null; readonly log: string; readonly termination: Record<string, unknown>; readonly peakKib: number };
 
 let home: string;
-let s3: Versitygw;
+let s3: RealS3;
 let nginx: { readonly origin: string; readonly root: string; stop(): Promise<void> };
 let key: string;
 let otherKey: string;

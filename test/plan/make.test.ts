@@ -140,21 +140,31 @@ describe('the plan', () => {
 
   it('lists every setting that weakens the check, by the flag’s name', () => {
     const weaker = OPTION_NAMES.filter((name) => optionOf(name).relaxes === true);
-    expect(weaker).toEqual(['allow-expired-certificate', 'ignore-paths', 'ignore-unsigned-files', 'allow-symlinks', 'insecure-skip-tls-verify']);
+    expect(weaker).toEqual([
+      'allow-expired-certificate',
+      'ignore-paths',
+      'ignore-hub-metadata',
+      'ignore-unsigned-files',
+      'allow-symlinks',
+      'hub-cache',
+      'insecure-skip-tls-verify',
+    ]);
     const flags: Flags = {
       ca: ['ca.pem'],
       'allow-expired-certificate': true,
       'ignore-paths': ['x'],
+      'ignore-hub-metadata': true,
       'ignore-unsigned-files': true,
       'allow-symlinks': true,
       'insecure-skip-tls-verify': true,
     };
     expect(verify(['/m'], flags)).toMatchObject({
-      relaxations: weaker.map((name) => `--${name}`),
+      relaxations: weaker.filter((name) => name !== 'hub-cache').map((name) => `--${name}`),
       unsignedFiles: 'ignore',
       symlinks: 'allow',
       trust: { expired: 'allow' },
     });
+    expect(verify(['/m'], { ...KEY, 'hub-cache': true }).relaxations).toEqual(['--hub-cache']);
   });
 
   it('has ignore paths below the model only', () => {

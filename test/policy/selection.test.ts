@@ -16,9 +16,14 @@ const NAMES = [
   'sub/model.safetensors',
 ];
 
+/** What --include and --exclude ask for; KServe's patterns have tests of their own. */
+function asked(include: readonly string[], exclude: readonly string[]): Parameters<typeof select>[1] {
+  return { include, exclude, patterns: { allow: [], ignore: [] } };
+}
+
 function selected(include: readonly string[], exclude: readonly string[] = [], names: readonly string[] = NAMES): readonly string[] {
   const manifest = read(listed(filesNamed(...[...names].sort(compareByName))));
-  return select(manifest, include, exclude).wanted.map((file) => file.path);
+  return select(manifest, asked(include, exclude)).wanted.map((file) => file.path);
 }
 
 describe('the selection', () => {
@@ -42,7 +47,7 @@ describe('the selection', () => {
 
   it('takes what is included and not excluded, and names the rest', () => {
     const manifest = read(listed(filesNamed(...NAMES)));
-    const { wanted, notRequested } = select(manifest, ['*.bin', '*.json'], ['sub/**']);
+    const { wanted, notRequested } = select(manifest, asked(['*.bin', '*.json'], ['sub/**']));
     expect(wanted.map((f) => f.path)).toEqual(['config.json', 'pytorch_model.bin']);
     expect(notRequested).toEqual(NAMES.filter((name) => name !== 'config.json' && name !== 'pytorch_model.bin'));
     expect(selected([], ['*.bin', 'onnx/*'])).toEqual(['.hidden', 'README.md', 'config.json', 'sub/model.safetensors']);
@@ -76,7 +81,7 @@ describe('the selection', () => {
       fc.property(fc.array(glob, { maxLength: 3 }), fc.array(glob, { maxLength: 3 }), (include, exclude) => {
         let parts: readonly string[];
         try {
-          const { wanted, notRequested } = select(manifest, include, exclude);
+          const { wanted, notRequested } = select(manifest, asked(include, exclude));
           parts = [...wanted.map((f) => f.path), ...notRequested];
         } catch (error) {
           expect(error).toMatchObject({ code: 'CONFIG_INVALID' });

@@ -20,6 +20,8 @@ export type Behaviour =
   /** Sends all bytes under this Content-Length. */
   | { readonly kind: 'lie'; readonly contentLength: number }
   | { readonly kind: 'ignoreRange' }
+  /** Sends the range under the status 200. */
+  | { readonly kind: 'rangeAs200' }
   | { readonly kind: 'chunked' }
   /** Answers a range with another one. */
   | { readonly kind: 'wrongRange'; readonly contentRange: string }
@@ -118,7 +120,7 @@ export function serveFile(body: Buffer | undefined, behaviour: Behaviour | undef
   }
   const end = range === undefined ? body.length : Math.min(range.end, body.length);
   const slice = body.subarray(range?.start ?? 0, end);
-  response.writeHead(range === undefined ? 200 : 206, {
+  response.writeHead(range === undefined || behaviour?.kind === 'rangeAs200' ? 200 : 206, {
     etag,
     'last-modified': 'Wed, 21 Oct 2026 07:28:00 GMT',
     ...(behaviour?.kind !== 'chunked' && { 'content-length': behaviour?.kind === 'lie' ? behaviour.contentLength : slice.length }),

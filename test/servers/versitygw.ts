@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export interface Versitygw extends AsyncDisposable {
+export interface RealS3 extends AsyncDisposable {
   readonly origin: string;
   /** Its sub-directories are buckets. */
   readonly root: string;
@@ -16,7 +16,7 @@ export interface Versitygw extends AsyncDisposable {
 }
 
 /** A real S3 server on loopback, from PATH or where `go install` puts it. */
-export async function startVersitygw(...buckets: readonly string[]): Promise<Versitygw> {
+export async function startVersitygw(...buckets: readonly string[]): Promise<RealS3> {
   const root = await mkdtemp(join(tmpdir(), 'model-gate-s3-'));
   for (const bucket of buckets) await mkdir(join(root, bucket));
   const port = await freePort();
@@ -25,7 +25,7 @@ export async function startVersitygw(...buckets: readonly string[]): Promise<Ver
     env: { ...process.env, ROOT_ACCESS_KEY: 'access', ROOT_SECRET_KEY: 'secret' },
     stdio: 'ignore',
   });
-  await answered(origin, server);
+  await answered(origin, server, 'versitygw');
   return {
     origin,
     root,
@@ -45,7 +45,7 @@ function findBinary(): string {
   return found ?? join(execFileSync('go', ['env', 'GOPATH']).toString().trim(), 'bin', 'versitygw');
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -55,11 +55,11 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function answered(origin: string, server: { readonly exitCode: number | null }): Promise<void> {
+export async function answered(origin: string, server: { readonly exitCode: number | null }, name: string): Promise<void> {
   for (let attempt = 0; attempt < 200 && server.exitCode === null; attempt++) {
     const response = await fetch(origin).catch(() => undefined);
     if (response !== undefined) return void (await response.body?.cancel());
     await sleep(50);
   }
-  throw new Error('versitygw does not answer');
+  throw new Error(`${name} does not answer`);
 }

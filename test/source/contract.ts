@@ -8,7 +8,8 @@ import { codeOf } from './errors.ts';
 
 export const SETTINGS: SourceSettings = {
   http: { connectTimeoutMs: 5000, stallTimeoutMs: 5000, headers: {}, verifyTls: true },
-  s3: { addressing: 'auto', anonymous: false, accelerate: false, verifyTls: true },
+  s3: { addressing: 'auto', anonymous: false, accelerate: false, requesterPays: false, verifyTls: true },
+  hf: { endpoint: 'https://huggingface.co' },
 };
 
 /** A place with two models: `model/` (the files of CONTRACT_FILES below it) and the single object `single.bin`, with files beside both. */

@@ -304,3 +304,35 @@ describe('TLS', () => {
     },
   );
 });
+
+describe('one version of an object', () => {
+  const uri = `${SINGLE}?versionId=3L4k+x.y`;
+
+  test('is asked for by its id, signed or not; its bundle is not', async () => {
+    await using server = await start();
+    const env = { ...KEY_ENV, AWS_ENDPOINT_URL: server.origin };
+    expect((await urlOf(uri, env)).searchParams.get('versionId')).toBe('3L4k+x.y');
+    expect(await read(uri, env)).toBe('single');
+    expect((await urlOf(uri, env, SETTINGS, { kind: 'beside', suffix: '.sig' })).searchParams.has('versionId')).toBe(false);
+    expect((await urlOf(uri, { AWS_ENDPOINT_URL: server.origin }, withS3({ anonymous: true }))).search).toBe('?versionId=3L4k%2Bx.y');
+  });
+
+  test('is no directory', async () => {
+    expect(await codeOf(urlOf(uri, KEY_ENV, SETTINGS, { kind: 'inside', path: 'a' }))).toBe('PLAN_CONTRADICTION');
+  });
+});
+
+describe('requester pays', () => {
+  test('is said in the signed URL', async () => {
+    await using server = await start();
+    const env = { ...KEY_ENV, AWS_ENDPOINT_URL: server.origin };
+    const url = await urlOf(SINGLE, env, withS3({ requesterPays: true }));
+    expect(url.searchParams.get('x-amz-request-payer')).toBe('requester');
+    expect(url.searchParams.get('X-Amz-SignedHeaders')).toBe('host');
+    expect(await read(SINGLE, env, withS3({ requesterPays: true }))).toBe('single');
+  });
+
+  test('contradicts anonymous requests', async () => {
+    expect(await codeOf(read(SINGLE, {}, withS3({ requesterPays: true, anonymous: true })))).toBe('PLAN_CONTRADICTION');
+  });
+});

@@ -7,6 +7,7 @@ import { type AppError, asAppError, type ErrorCode, exitCodeOf } from '../../src
 import type { Event } from '../../src/base/events.ts';
 import { pull } from '../../src/pipeline/pull.ts';
 import { verify } from '../../src/pipeline/verify.ts';
+import { readForeign } from '../../src/plan/foreign.ts';
 import { resolveOptions } from '../../src/plan/load.ts';
 import { makePullPlan, makeVerifyPlan } from '../../src/plan/make.ts';
 import { type Evidence, startEvidence } from '../../src/report/evidence.ts';
@@ -32,7 +33,7 @@ export type RunOptions = {
 
 /** The pipeline without a process around it. Trusts KEYS unless the flags name a method. */
 export async function pullHere(positionals: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  return runHere(options, async (deps) => pull(makePullPlan(positionals, valuesOf('pull', options)), deps));
+  return runHere(options, async (deps) => pull(makePullPlan(positionals, valuesOf('pull', options), readForeign('pull', options.env ?? {})), deps));
 }
 
 export async function verifyHere(path: string, options: RunOptions = {}): Promise<Outcome> {
@@ -41,10 +42,15 @@ export async function verifyHere(path: string, options: RunOptions = {}): Promis
 
 function valuesOf(command: 'pull' | 'verify', { flags = {}, env = {} }: RunOptions) {
   const hasTrust = ['public-key', 'ca', 'identity'].some((name) => name in flags);
-  return resolveOptions(command, { flags: hasTrust ? flags : { 'public-key': [KEYS.publicPem], ...flags }, env, file: undefined }).values;
+  return resolveOptions(command, {
+    flags: hasTrust ? flags : { 'public-key': [KEYS.publicPem], ...flags },
+    env: readForeign(command, env).env,
+    file: undefined,
+  }).values;
 }
 
-async function runHere({ env = {}, signal, onEvent }: RunOptions, work: (deps: Parameters<typeof pull>[1]) => Promise<void>): Promise<Outcome> {
+async function runHere({ env: given = {}, signal, onEvent }: RunOptions, work: (deps: Parameters<typeof pull>[1]) => Promise<void>): Promise<Outcome> {
+  const { env } = readForeign('pull', given);
   const evidence = startEvidence([], new Date());
   const events: Event[] = [];
   let error: AppError | undefined;

@@ -114,6 +114,13 @@ describe('a range', () => {
     expect(bytes.equals(BODY)).toBe(true);
   });
 
+  test.each([0, 1000])('from %d that comes under the status 200 is taken for the range it says it is', async (start) => {
+    server.next('/file', { kind: 'rangeAs200' });
+    const { object, bytes } = await get(`${server.origin}/file`, { range: { start, end: start + 500 } });
+    expect(bytes.equals(BODY.subarray(start, start + 500))).toBe(true);
+    expect(object).toMatchObject({ status: 206, totalBytes: BODY.length, bodyBytes: 500 });
+  });
+
   test('from elsewhere may not, and the caller can tell', async () => {
     const failure = await failureWhen({ kind: 'ignoreRange' }, { range: { start: 10, end: 20 } });
     expect(failure).toMatchObject({ code: 'SOURCE_UNAVAILABLE', context: { retry: 'no' } });
