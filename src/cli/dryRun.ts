@@ -2,14 +2,10 @@
 import { redactUri } from '../base/redact.ts';
 import type { Origin, Resolved } from '../plan/load.ts';
 import { envName, OPTION_NAMES, type OptionName, optionOf } from '../plan/options.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, ToolPlan } from '../plan/plan.ts';
 
 /** The resolved plan as a table for people: what will be done, and every value with where it comes from. Secrets stay out. */
-export function describePlan(plan: Plan, resolved: Resolved): string {
-  const what =
-    plan.command === 'pull'
-      ? plan.models.map((model) => `pull    ${redactUri(model.source.uri)} → ${model.destination}`)
-      : [`verify  ${redactUri(plan.model.uri)} in place`];
+export function describePlan(plan: Plan | ToolPlan, resolved: Resolved): string {
   const rows = OPTION_NAMES.filter((name) => optionOf(name).commands.includes(plan.command) && optionOf(name).notInFile !== true).map((name) => [
     name,
     show(name, resolved.values[name]),
@@ -17,7 +13,22 @@ export function describePlan(plan: Plan, resolved: Resolved): string {
   ]);
   const widths = [0, 1].map((i) => Math.min(60, Math.max(...rows.map((row) => (row[i] ?? '').length))));
   const lines = rows.map(([name = '', value = '', origin = '']) => `  ${name.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${origin}`);
-  return [...what, `trust   ${plan.trust.kind}`, '', ...lines, ''].join('\n');
+  return [...describeWork(plan), '', ...lines, ''].join('\n');
+}
+
+function describeWork(plan: Plan | ToolPlan): readonly string[] {
+  switch (plan.command) {
+    case 'pull':
+      return [...plan.models.map((model) => `pull    ${redactUri(model.source.uri)} → ${model.destination}`), `trust   ${plan.trust.kind}`];
+    case 'verify':
+      return [`verify  ${redactUri(plan.model.uri)} in place`, `trust   ${plan.trust.kind}`];
+    case 'sign':
+      return [`sign    ${redactUri(plan.model.uri)} by ${plan.signer.kind}`];
+    case 'digest':
+      return [`digest  ${redactUri(plan.model.uri)}`];
+    case 'inspect':
+      return [`inspect ${redactUri(plan.bundle.uri)}`, `trust   ${plan.trust?.kind ?? 'nobody: the output is unverified'}`];
+  }
 }
 
 function originText(name: OptionName, origin: Origin): string {

@@ -3,6 +3,7 @@ import { type HexDigest, hexDigest, isNonEmpty, type NonEmpty } from '../base/br
 import { AppError } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import { type ModelPath, parseModelPath } from '../oms/path.ts';
+import type { SourceSettings } from '../source/source.ts';
 import { OPTION_NAMES, type OptionName, optionOf, type Values } from './options.ts';
 import type { Address, GatePlan, PullPlan, VerifyPlan } from './plan.ts';
 import type { MaterialRef, RootPlan, SigstoreIdentity, TrustPlan } from './trust.ts';
@@ -50,25 +51,7 @@ function makeGatePlan(values: Values, sources: readonly Address[]): GatePlan {
   return {
     trust,
     ...(values.bundle !== undefined && { bundle: address(values.bundle, values) }),
-    source: {
-      http: {
-        connectTimeoutMs: values['connect-timeout'] ?? 0,
-        stallTimeoutMs: values['stall-timeout'] ?? 0,
-        headers: Object.fromEntries(values.header.map(headerOf)),
-        ...(values['bearer-token-file'] !== undefined && { bearerTokenFile: values['bearer-token-file'] }),
-        ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
-        verifyTls: !values['insecure-skip-tls-verify'],
-      },
-      s3: {
-        ...(values['s3-region'] !== undefined && { region: values['s3-region'] }),
-        ...(values['s3-endpoint'] !== undefined && { endpoint: values['s3-endpoint'] }),
-        addressing: values['s3-addressing'] as 'auto' | 'path' | 'virtual',
-        anonymous: values['s3-anonymous'],
-        accelerate: values['s3-accelerate'],
-        ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
-        verifyTls: !values['insecure-skip-tls-verify'],
-      },
-    },
+    source: sourceSettings(values),
     ignorePaths: values['ignore-paths'].map(ignorePathOf),
     ignoreGitPaths: values['ignore-git-paths'],
     unsignedFiles: values['ignore-unsigned-files'] ? 'ignore' : 'refuse',
@@ -83,13 +66,36 @@ function makeGatePlan(values: Values, sources: readonly Address[]): GatePlan {
   };
 }
 
+/** How sources are talked to. */
+export function sourceSettings(values: Values): SourceSettings {
+  return {
+    http: {
+      connectTimeoutMs: values['connect-timeout'] ?? 0,
+      stallTimeoutMs: values['stall-timeout'] ?? 0,
+      headers: Object.fromEntries(values.header.map(headerOf)),
+      ...(values['bearer-token-file'] !== undefined && { bearerTokenFile: values['bearer-token-file'] }),
+      ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
+      verifyTls: !values['insecure-skip-tls-verify'],
+    },
+    s3: {
+      ...(values['s3-region'] !== undefined && { region: values['s3-region'] }),
+      ...(values['s3-endpoint'] !== undefined && { endpoint: values['s3-endpoint'] }),
+      addressing: values['s3-addressing'] as 'auto' | 'path' | 'virtual',
+      anonymous: values['s3-anonymous'],
+      accelerate: values['s3-accelerate'],
+      ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
+      verifyTls: !values['insecure-skip-tls-verify'],
+    },
+  };
+}
+
 function isSet(values: Values, name: OptionName): boolean {
   const value = values[name];
   return Array.isArray(value) ? value.length > 0 : value === true;
 }
 
-/** Exactly one method, never a default: what a bundle claims to be signed with decides nothing (OMS §4.1). */
-function makeTrust(values: Values): TrustPlan {
+/** Exactly one method, never a default: what a bundle claims to be signed with decides nothing (OMS §4.1). @throws TRUST_METHOD_MISSING, PLAN_CONTRADICTION, CONFIG_INVALID */
+export function makeTrust(values: Values): TrustPlan {
   const certificates = [...values.ca, ...values['certificate-chain']];
   const sigstore = values.identity.length + values['identity-regexp'].length + values.issuer.length > 0;
   const methods = [values['public-key'].length > 0 && '--public-key', certificates.length > 0 && '--ca', sigstore && '--identity with --issuer'].filter(
@@ -229,7 +235,8 @@ function originOf(spec: SourceSpec): string | undefined {
   }
 }
 
-function address(uri: string, values: Values): Address {
+/** @throws CONFIG_INVALID */
+export function address(uri: string, values: Values): Address {
   return { uri, spec: parseSourceUri(uri, values['pvc-root'] ?? '/mnt/pvc') };
 }
 
@@ -244,7 +251,8 @@ function headerOf(line: string): [string, string] {
   return [name.toLowerCase(), value];
 }
 
-function ignorePathOf(path: string): ModelPath {
+/** @throws CONFIG_INVALID */
+export function ignorePathOf(path: string): ModelPath {
   const parsed = parseModelPath(path.replace(/^\.\//, '').replace(/\/+$/, ''));
   if ('path' in parsed) return parsed.path;
   throw new AppError('CONFIG_INVALID', `--ignore-paths '${printable(path, 200)}' ${parsed.problem}; it must be a path below the model`);
