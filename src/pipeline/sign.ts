@@ -59,7 +59,7 @@ async function loadIdentity(signer: SignerPlan, deps: ToolDeps): Promise<Signing
 async function readPassword(ref: SecretRef | undefined): Promise<string | undefined> {
   if (ref === undefined) return undefined;
   // Editors and `echo` end files with a newline that nobody means.
-  const password = (await read(ref)).bytes.toString('utf8').replace(/\r?\n$/, '');
+  const password = ref.kind === 'text' ? ref.text : (await read(ref)).bytes.toString('utf8').replace(/\r?\n$/, '');
   if (password === '') throw new AppError('SIGNING_KEY_INVALID', 'the password is empty');
   return password;
 }
