@@ -32,7 +32,7 @@ RUN ["node", "--input-type=commonjs", "--eval", "\
   fs.chmodSync(main, 0o755); \
   fs.writeFileSync('/out/app/package.json', JSON.stringify({ type: 'module' })); \
   fs.mkdirSync('/out/bin'); \
-  for (const name of ['model-gate', 'model_signing']) fs.symlinkSync('/app/dist/main.js', '/out/bin/' + name); \
+  for (const name of ['model-gate', 'model_signing', 'validation-agent']) fs.symlinkSync('/app/dist/main.js', '/out/bin/' + name); \
 "]
 
 FROM ${BASE}

@@ -17,7 +17,7 @@ function optionsPage(): string {
   const sections = groups.map((group) => {
     const rows = OPTION_NAMES.filter((name) => optionOf(name).group === group).map((name) => {
       const option = optionOf(name);
-      return `| \`--${name}\` | \`${envName(name)}\` | ${typeOf(option)} | ${defaultOf(option)} | ${option.commands.join(', ')} | ${cell(option.help)}${option.relaxes ? ' **Relaxation: listed in every report.**' : ''} |`;
+      return `| ${option.variableOnly ? '–' : `\`--${name}\``} | \`${envName(name)}\` | ${typeOf(option)} | ${defaultOf(option)} | ${option.commands.join(', ')} | ${cell(option.help)}${option.relaxes ? ' **Relaxation: listed in every report.**' : ''} |`;
     });
     return `## ${group}\n\n| flag | variable | type | default | commands | meaning |\n|---|---|---|---|---|---|\n${rows.join('\n')}\n`;
   });

@@ -16,6 +16,7 @@ async function main(): Promise<number> {
   const argv = process.argv.slice(2);
   try {
     if (program === 'model_signing') return await (await import('./cli/modelSigning.ts')).runModelSigning(argv, host);
+    if (program === 'validation-agent') return await (await import('./cli/validationAgent.ts')).runValidationAgent(argv, host);
     return await (await import('./cli/program.ts')).runProgram(argv, host);
   } catch (error) {
     const { refusal } = await import('./report/log.ts');

@@ -17,7 +17,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   transfer: ['base', 'oms', 'source'],
   store: ['base', 'oms'],
   report: ['base', 'oms', 'trust'],
-  pipeline: ['base', 'oms', 'trust', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report'],
+  sign: ['base', 'oms', 'trust'],
+  pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report'],
   cli: ['base', 'oms', 'plan', 'pipeline', 'report', 'anchors', 'source', 'transfer'],
 };
 
@@ -25,7 +26,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const TYPES_ONLY = ['oms>trust', 'plan>source', 'policy>plan', 'transfer>source', 'report>trust', 'report>oms', 'source>plan', 'anchors>plan', 'cli>source'];
 
 /** No file system, network, process or clock: everything comes in as an argument. */
-const PURE = ['oms', 'trust', 'policy', 'plan'];
+const PURE = ['oms', 'trust', 'policy', 'plan', 'sign'];
 const IMPURE_MODULES = /^node:(fs|net|http|https|tls|dns|child_process|worker_threads|os|process)(\/|$)/;
 
 type Import = { readonly file: string; readonly target: string; readonly typeOnly: boolean };

@@ -34,6 +34,7 @@ status() {
 version=$(node dist/main.js --version | head -n 1)
 expect 'entry point' "$version" "$(start "$GATE_IMAGE" --version | head -n 1)"
 expect '/usr/local/bin/model-gate' "$version" "$(start --entrypoint /usr/local/bin/model-gate "$GATE_IMAGE" --version | head -n 1)"
+expect '/usr/local/bin/validation-agent with an interval' 2 "$(status --entrypoint /usr/local/bin/validation-agent "$GATE_IMAGE" --interval=1m verify key /model)"
 expect '/usr/local/bin/model_signing verify --help' 0 "$(status --entrypoint /usr/local/bin/model_signing "$GATE_IMAGE" verify --help)"
 expect 'any UID, group 0' "$version" "$(start --user 12345:0 "$GATE_IMAGE" --version | head -n 1)"
 expect 'no trust given' 2 "$(status "$GATE_IMAGE" /nowhere /mnt/models)"
@@ -43,11 +44,11 @@ expect 'entry point form' '[/nodejs/bin/node /app/dist/main.js]' "$(podman image
 expect 'revision label' "$revision" "$(podman image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' "$GATE_IMAGE")"
 expect 'license label' Apache-2.0 "$(podman image inspect --format '{{index .Config.Labels "org.opencontainers.image.licenses"}}' "$GATE_IMAGE")"
 
-# What the image adds to its base: the bundle, package.json (type only), LICENSE and two links; readable for everyone, writable for nobody but root.
+# What the image adds to its base: the bundle, package.json (type only), LICENSE and three links; readable for everyone, writable for nobody but root.
 container=$(buildah from "$GATE_IMAGE")
 tree=$(buildah mount "$container")
 expect 'added files' "$(cd dist && find . -type f | wc -l) + 2" "$(find "$tree/app/dist" -type f | wc -l) + $(find "$tree/app" -maxdepth 1 -type f | wc -l)"
-expect 'links' 'model-gate -> /app/dist/main.js, model_signing -> /app/dist/main.js' \
+expect 'links' 'model-gate -> /app/dist/main.js, model_signing -> /app/dist/main.js, validation-agent -> /app/dist/main.js' \
   "$(find "$tree/usr/local/bin" -type l -printf '%f -> %l\n' | sort | paste -sd, | sed 's/,/, /g')"
 expect 'files others cannot read or anyone may write' 0 "$(find "$tree/app" \( ! -perm -o=r -o -type f -perm /022 \) ! -type l | wc -l)"
 buildah rm "$container" >/dev/null

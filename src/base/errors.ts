@@ -78,6 +78,8 @@ export const CATALOGUE = {
     'Something in the model is not a regular file.',
     'Replace links and special files by regular files, or pass --allow-symlinks if they were signed so.',
   ),
+  NAME_INVALID: row('rejected', 'A file’s name cannot stand in a manifest.', 'Rename the file: names have to be valid UTF-8, with parts of at most 255 bytes.'),
+  MODEL_EMPTY: row('rejected', 'There is nothing to sign.', 'Is this the right path? Empty folders do not count, nor do ignored files.'),
   PATH_UNSAFE: row('rejected', 'The manifest names a path that must not be written.', 'Do not use this bundle: no honest signer makes such names.'),
 
   // exit 2: the request is wrong
@@ -94,6 +96,11 @@ export const CATALOGUE = {
     'request',
     'The trust material comes from a place that must not vouch for itself.',
     'Take it from elsewhere, or pin it with #sha256=<digest>.',
+  ),
+  SIGNING_KEY_INVALID: row(
+    'request',
+    'The signing key or certificate cannot be used.',
+    'Give an EC private key (P-256, P-384, P-521) in PEM, and the certificate of that key.',
   ),
   MODEL_NOT_FOUND: row('request', 'The model path does not exist here.', 'Is the volume or claim mounted at that path in this container?'),
 

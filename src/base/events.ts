@@ -11,6 +11,7 @@ export type Event =
   | { readonly kind: 'bundleFound'; readonly uri: string; readonly sizeBytes: number }
   | { readonly kind: 'signatureVerified'; readonly signer: string; readonly method: string }
   | { readonly kind: 'manifestRead'; readonly files: number; readonly totalBytes?: number; readonly rootDigest: HexDigest; readonly predicateType: string }
+  | { readonly kind: 'treeRead'; readonly source: string; readonly files: number; readonly totalBytes: number }
   | { readonly kind: 'sizeKnown'; readonly path: string; readonly sizeBytes: number }
   | { readonly kind: 'bytes'; readonly bytes: number }
   | { readonly kind: 'fileRetried'; readonly path: string; readonly attempt: number; readonly error: SerialisedError }
@@ -19,6 +20,16 @@ export type Event =
   | {
       readonly kind: 'modelDone';
       readonly source: string;
+      readonly files: number;
+      readonly totalBytes: number;
+      readonly ms: number;
+      readonly rootDigest: HexDigest;
+    }
+  | {
+      readonly kind: 'modelSigned';
+      readonly source: string;
+      readonly bundle: string;
+      readonly signer: string;
       readonly files: number;
       readonly totalBytes: number;
       readonly ms: number;

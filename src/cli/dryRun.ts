@@ -3,14 +3,10 @@ import { redactUri } from '../base/redact.ts';
 import type { Foreign } from '../plan/foreign.ts';
 import type { Origin, Resolved } from '../plan/load.ts';
 import { envName, OPTION_NAMES, type OptionName, optionOf } from '../plan/options.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, ToolPlan } from '../plan/plan.ts';
 
 /** The resolved plan as a table for people: what will be done, and every value with where it comes from. Secrets stay out. */
-export function describePlan(plan: Plan, resolved: Resolved, foreign: Foreign): string {
-  const what =
-    plan.command === 'pull'
-      ? plan.models.map((model) => `pull    ${redactUri(model.source.uri)} → ${model.destination}`)
-      : [`verify  ${redactUri(plan.model.uri)} in place`];
+export function describePlan(plan: Plan | ToolPlan, resolved: Resolved, foreign: Foreign): string {
   const rows = OPTION_NAMES.filter((name) => optionOf(name).commands.includes(plan.command) && optionOf(name).notInFile !== true).map((name) => [
     name,
     show(name, resolved.values[name]),
@@ -19,9 +15,23 @@ export function describePlan(plan: Plan, resolved: Resolved, foreign: Foreign): 
   const widths = [0, 1].map((i) => Math.min(60, Math.max(...rows.map((row) => (row[i] ?? '').length))));
   const lines = rows.map(([name = '', value = '', origin = '']) => `  ${name.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${origin}`);
   const others = foreign.notes.map(({ variable, meaning }) => `  ${variable.padEnd(widths[0] ?? 0)}  ${meaning}`);
-  return [...what, `trust   ${plan.trust.kind}`, '', ...lines, '', ...(others.length > 0 ? ['From variables of other programs:', ...others, ''] : [])].join(
-    '\n',
-  );
+  const variables = others.length > 0 ? ['From variables of other programs:', ...others, ''] : [];
+  return [...describeWork(plan), '', ...lines, '', ...variables].join('\n');
+}
+
+function describeWork(plan: Plan | ToolPlan): readonly string[] {
+  switch (plan.command) {
+    case 'pull':
+      return [...plan.models.map((model) => `pull    ${redactUri(model.source.uri)} → ${model.destination}`), `trust   ${plan.trust.kind}`];
+    case 'verify':
+      return [`verify  ${redactUri(plan.model.uri)} in place`, `trust   ${plan.trust.kind}`];
+    case 'sign':
+      return [`sign    ${redactUri(plan.model.uri)} by ${plan.signer.kind}`];
+    case 'digest':
+      return [`digest  ${redactUri(plan.model.uri)}`];
+    case 'inspect':
+      return [`inspect ${redactUri(plan.bundle.uri)}`, `trust   ${plan.trust?.kind ?? 'nobody: the output is unverified'}`];
+  }
 }
 
 function originText(name: OptionName, origin: Origin): string {

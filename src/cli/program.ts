@@ -6,13 +6,14 @@ import { printable } from '../base/redact.ts';
 import { type Foreign, readForeign } from '../plan/foreign.ts';
 import { type Resolved, resolveOptions, suggest } from '../plan/load.ts';
 import { makePullPlan, makeVerifyPlan } from '../plan/make.ts';
+import { makeDigestPlan, makeInspectPlan, makeSignPlan } from '../plan/makeTool.ts';
 import { type Command, envName, OPTION_NAMES, type Option, optionOf } from '../plan/options.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, ToolPlan } from '../plan/plan.ts';
 import { describePlan } from './dryRun.ts';
 import { type Host, runPlan } from './run.ts';
 import { VERSION } from './version.ts';
 
-const COMMANDS = ['pull', 'verify'] as const;
+const COMMANDS = ['pull', 'verify', 'sign', 'digest', 'inspect'] as const;
 
 /** Arguments after the program's name → exit code. Help, version and --dry-run go to standard output. @throws USAGE and the codes of planning */
 export async function runProgram(argv: readonly string[], host: Host): Promise<number> {
@@ -28,7 +29,11 @@ export async function runProgram(argv: readonly string[], host: Host): Promise<n
     process.stdout.write(describePlan(plan, resolved, foreign));
     return EXIT.ok;
   }
-  return runPlan(plan, resolved.values, { ...host, env: foreign.env });
+  return isGate(plan) ? runPlan(plan, resolved.values, { ...host, env: foreign.env }) : (await import('./tool.ts')).runTool(plan, resolved.values, host);
+}
+
+function isGate(plan: Plan | ToolPlan): plan is Plan {
+  return plan.command === 'pull' || plan.command === 'verify';
 }
 
 async function resolve(command: Command, flags: Readonly<Record<string, unknown>>, env: Host['env']): Promise<Resolved> {
@@ -38,12 +43,18 @@ async function resolve(command: Command, flags: Readonly<Record<string, unknown>
   return resolveOptions(command, { flags, env, file });
 }
 
-function makePlan(command: Command, positionals: readonly string[], { values }: Resolved, foreign: Foreign): Plan {
+function makePlan(command: Command, positionals: readonly string[], { values }: Resolved, foreign: Foreign): Plan | ToolPlan {
   switch (command) {
     case 'pull':
       return makePullPlan(positionals, values, foreign);
     case 'verify':
       return makeVerifyPlan(positionals, values, foreign);
+    case 'sign':
+      return makeSignPlan(positionals, values);
+    case 'digest':
+      return makeDigestPlan(positionals, values);
+    case 'inspect':
+      return makeInspectPlan(positionals, values);
   }
 }
 
@@ -52,7 +63,7 @@ function commandOf(words: readonly string[]): { command: Command; positionals: r
   const [first, ...rest] = words;
   const command = COMMANDS.find((name) => name === first);
   if (command !== undefined) return { command, positionals: rest };
-  if (first === undefined) throw new AppError('USAGE', 'nothing to do: give a command (pull, verify) or a source and a destination');
+  if (first === undefined) throw new AppError('USAGE', 'nothing to do: give a command (pull, verify, sign, digest, inspect) or a source and a destination');
   const near = /[/:.]/.test(first) ? undefined : suggest(first, COMMANDS);
   if (near !== undefined) throw new AppError('USAGE', `unknown command '${printable(first, 80)}'; did you mean ${near}?`);
   return { command: 'pull', positionals: words };
@@ -70,7 +81,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
   let cli = yargs([...argv])
     .scriptName('model-gate')
     .usage(
-      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull',
+      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate <path>                              sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says',
     )
     .parserConfiguration({
       'camel-case-expansion': false,
@@ -83,6 +94,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
     .example('$0 pull s3://models/llama/v3/ /mnt/models --public-key /keys/pub.pem', 'key')
     .example('$0 pull https://models.example.com/bert/ /mnt/models --ca /keys/ca.pem', 'certificate')
     .example('$0 verify /mnt/models --identity ci@example.com --issuer https://accounts.google.com', 'keyless')
+    .example('$0 sign key /models/llama --private-key /keys/key.pem', 'publisher')
     .epilogue(
       `Every option can also stand in the environment (--public-key: ${envName('public-key')}) or in a configuration file.\nExit: 0 verified, 1 rejected, 2 wrong request, 3 source, 4 volume, 70 defect, 130/143 signal.`,
     )
@@ -95,7 +107,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
     .fail((message, error) => {
       throw error instanceof AppError ? error : new AppError('USAGE', message || error.message);
     });
-  for (const name of OPTION_NAMES) cli = cli.option(name, describe(optionOf(name)));
+  for (const name of OPTION_NAMES) if (optionOf(name).variableOnly !== true) cli = cli.option(name, describe(optionOf(name)));
   return cli;
 }
 

@@ -58,7 +58,8 @@ async function execute(plan: Plan, deps: GateDeps): Promise<void> {
   }
 }
 
-function formatOf(format: string): LogFormat {
+/** `auto`: human on a terminal, else plain. */
+export function formatOf(format: string): LogFormat {
   if (format === 'human' || format === 'plain' || format === 'json') return format;
   return process.stderr.isTTY === true ? 'human' : 'plain';
 }

@@ -25,10 +25,18 @@ type Serialization = {
 };
 
 /**
- * The signed manifest (OMS §8.3, §8.4(1-5)). Unknown members are ignored, as in-toto asks of consumers. Takes a verified payload: nothing of a payload is read before its signature holds.
+ * The signed manifest (OMS §8.3, §8.4(1-5)). Unknown members are ignored, as in-toto asks of consumers. Takes a verified payload: nothing of a payload is acted on before its signature holds.
  * @throws BUNDLE_MALFORMED, ALGORITHM_REFUSED, PATH_UNSAFE, LIMIT_EXCEEDED
  */
 export function readManifest(payload: VerifiedPayload, maxEntries = MAX_ENTRIES): Manifest {
+  return mint({ ...readClaims(payload, maxEntries), signer: payload.signer });
+}
+
+/** What a payload says, whoever signed it: to be shown, never to be acted on. */
+export type Claims = Omit<Manifest, '__brand' | 'signer'>;
+
+/** The same checks as for a manifest, over bytes of which nobody has to vouch. `encoding` is absent while no signature has been checked. @throws as readManifest */
+export function readClaims(payload: Pick<VerifiedPayload, 'bytes'> & Partial<Pick<VerifiedPayload, 'encoding'>>, maxEntries = MAX_ENTRIES): Claims {
   const statement = parseStrictJson(payload.bytes, 'the signed statement');
   if (!isObject(statement)) throw malformed('the signed statement is not a JSON object');
   if (statement['_type'] !== STATEMENT_TYPE) throw malformed(`_type is not ${STATEMENT_TYPE}`);
@@ -38,16 +46,16 @@ export function readManifest(payload: VerifiedPayload, maxEntries = MAX_ENTRIES)
   switch (statement['predicateType']) {
     case PREDICATE_TYPE:
       // The defective encoding of v0.2.0 is no signature over anything newer.
-      if (payload.encoding !== 'DSSEv1') throw malformed(`a ${PREDICATE_TYPE} statement must be signed over its DSSEv1 encoding`);
-      return readCurrent(statement, subjects, payload, maxEntries);
+      if (payload.encoding === 'v0.2.0') throw malformed(`a ${PREDICATE_TYPE} statement must be signed over its DSSEv1 encoding`);
+      return readCurrent(statement, subjects, maxEntries);
     case PREDICATE_TYPE_V01:
-      return readDeprecated(subjects, payload, maxEntries);
+      return readDeprecated(subjects, maxEntries);
     default:
       throw malformed(`predicateType is ${show(statement['predicateType'])}, expected ${PREDICATE_TYPE}`);
   }
 }
 
-function readCurrent(statement: JsonObject, subjects: unknown[], payload: VerifiedPayload, maxEntries: number): Manifest {
+function readCurrent(statement: JsonObject, subjects: unknown[], maxEntries: number): Claims {
   if (subjects.length !== 1) throw malformed(`the statement has ${subjects.length} subjects, expected 1`);
   const subject = readSubject(subjects[0]);
   const predicate = statement['predicate'];
@@ -62,22 +70,15 @@ function readCurrent(statement: JsonObject, subjects: unknown[], payload: Verifi
     });
   }
   const files = serialization.method === 'files' ? wholeFiles(resources, serialization) : shardedFiles(resources, serialization);
-  return mint({
-    ...serialization,
-    files: checkTree(files),
-    predicateType: PREDICATE_TYPE,
-    rootDigest: root,
-    subjectName: subject.name,
-    signer: payload.signer,
-  });
+  return { ...serialization, files: checkTree(files), predicateType: PREDICATE_TYPE, rootDigest: root, subjectName: subject.name };
 }
 
 /** OMS §11: v0.2.0 listed every file as a subject with a sha256 digest and recorded no options. */
-function readDeprecated(subjects: unknown[], payload: VerifiedPayload, maxEntries: number): Manifest {
+function readDeprecated(subjects: unknown[], maxEntries: number): Claims {
   limitEntries(subjects.length, maxEntries);
   const resources = subjects.map(readSubject);
   const files = wholeFiles(resources, { algorithm: 'sha256' });
-  return mint({
+  return {
     files: checkTree(files),
     predicateType: PREDICATE_TYPE_V01,
     method: 'files',
@@ -86,8 +87,7 @@ function readDeprecated(subjects: unknown[], payload: VerifiedPayload, maxEntrie
     symlinks: 'reject',
     rootDigest: rootDigest(resources.map((r) => r.digest)),
     subjectName: '',
-    signer: payload.signer,
-  });
+  };
 }
 
 function readSubject(value: unknown): Resource {

@@ -12,7 +12,7 @@ import type { TrustAnchors } from '../trust/trust.ts';
 import type { GateDeps } from './gate.ts';
 
 /** Loads whom to trust, before anything else is fetched. @throws ANCHORS_INVALID, ANCHORS_UNREACHABLE, TUF_UNAVAILABLE */
-export async function openAnchors(plan: GatePlan, deps: GateDeps): Promise<TrustAnchors> {
+export async function openAnchors(plan: Pick<GatePlan, 'trust' | 'source'>, deps: GateDeps): Promise<TrustAnchors> {
   const settings = strictTls(plan.source);
   const anchors = await loadAnchors(plan.trust, {
     signal: deps.signal,

@@ -12,6 +12,10 @@ import type { GateDeps } from './gate.ts';
 /** `inside`: below the model's URI; `beside`: next to it; `given`: where --bundle says. `name` is its file name. */
 export type FoundBundle = { readonly bytes: Buffer; readonly uri: string; readonly name: string; readonly place: 'inside' | 'beside' | 'given' };
 
+/** What reading a bundle needs of a plan, whatever else the plan is about. */
+type ReadPlan = { readonly source: GatePlan['source']; readonly limits: Pick<GatePlan['limits'], 'bundleBytes'> };
+type ReadDeps = Pick<GateDeps, 'env' | 'signal'>;
+
 type Candidate = { readonly ref: ObjectRef; readonly name: string; readonly place: 'inside' | 'beside' };
 
 /**
@@ -19,7 +23,7 @@ type Candidate = { readonly ref: ObjectRef; readonly name: string; readonly plac
  * @throws UNSIGNED when there is none, SOURCE_DENIED when the source does not say
  */
 export async function findBundle(source: Source, plan: GatePlan, deps: GateDeps): Promise<FoundBundle> {
-  if (plan.bundle !== undefined) return readGiven(plan.bundle, plan, deps);
+  if (plan.bundle !== undefined) return readBundleAt(plan.bundle, plan, deps);
   const candidates = candidatesFor(source);
   let denied: AppError | undefined;
   for (const { ref, name, place } of candidates) {
@@ -36,7 +40,8 @@ export async function findBundle(source: Source, plan: GatePlan, deps: GateDeps)
   });
 }
 
-async function readGiven(address: Address, plan: GatePlan, deps: GateDeps): Promise<FoundBundle> {
+/** @throws UNSIGNED when it is not there, and the codes of the source */
+export async function readBundleAt(address: Address, plan: ReadPlan, deps: ReadDeps): Promise<FoundBundle> {
   const uri = redactUri(address.uri);
   try {
     if (address.spec.kind === 'file') {
@@ -55,7 +60,7 @@ async function readGiven(address: Address, plan: GatePlan, deps: GateDeps): Prom
 }
 
 /** The bytes, or the error that says that this candidate is not there or not ours to see. */
-async function tryRead(source: Source, ref: ObjectRef, plan: GatePlan, deps: GateDeps): Promise<Buffer | AppError> {
+async function tryRead(source: Source, ref: ObjectRef, plan: ReadPlan, deps: ReadDeps): Promise<Buffer | AppError> {
   try {
     return await readSmall(source.http, await source.locate(ref, deps.signal), plan.limits.bundleBytes, deps.signal);
   } catch (error) {

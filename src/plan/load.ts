@@ -34,6 +34,7 @@ export function resolveOptions(command: Command, inputs: Inputs): Resolved {
     ];
     const found = candidates.find(([, value]) => value !== undefined);
     if (found?.[0] === 'flag' && !applies) throw new AppError('USAGE', `--${name} has no meaning for ${command}`);
+    if (found?.[0] === 'flag' && option.variableOnly === true) throw new AppError('USAGE', `--${name} would show a secret to everybody; set ${envName(name)}`);
     origins[name] = found?.[0] ?? 'default';
     values[name] = found === undefined ? defaultOf(option) : convert(option, found[1], found[2]);
   }

@@ -3,6 +3,7 @@ import { type HexDigest, hexDigest, isNonEmpty, type NonEmpty } from '../base/br
 import { AppError } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import { type ModelPath, parseModelPath } from '../oms/path.ts';
+import type { SourceSettings } from '../source/source.ts';
 import { type Foreign, NOTHING_FOREIGN } from './foreign.ts';
 import { OPTION_NAMES, type OptionName, optionOf, type Values } from './options.ts';
 import type { Address, GatePlan, PullPlan, VerifyPlan } from './plan.ts';
@@ -84,29 +85,7 @@ function makeGatePlan(values: Values, sources: readonly Address[], foreign: Fore
   return {
     trust,
     ...(values.bundle !== undefined && { bundle: address(values.bundle, values) }),
-    source: {
-      http: {
-        connectTimeoutMs: values['connect-timeout'] ?? 0,
-        stallTimeoutMs: values['stall-timeout'] ?? 0,
-        headers: Object.fromEntries(values.header.map(headerOf)),
-        ...(values['bearer-token-file'] !== undefined && { bearerTokenFile: values['bearer-token-file'] }),
-        ...(values['basic-auth'] !== undefined && { basicAuth: basicAuthOf(values['basic-auth']) }),
-        ...(values['netrc-file'] !== undefined && { netrcFile: values['netrc-file'] }),
-        ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
-        verifyTls: !values['insecure-skip-tls-verify'],
-      },
-      s3: {
-        ...(values['s3-region'] !== undefined && { region: values['s3-region'] }),
-        ...(values['s3-endpoint'] !== undefined && { endpoint: values['s3-endpoint'] }),
-        addressing: values['s3-addressing'] as 'auto' | 'path' | 'virtual',
-        anonymous: values['s3-anonymous'],
-        accelerate: values['s3-accelerate'],
-        requesterPays: values['s3-requester-pays'],
-        ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
-        verifyTls: !values['insecure-skip-tls-verify'],
-      },
-      hf: { endpoint: values['hf-endpoint'] ?? '' },
-    },
+    source: sourceSettings(values),
     ignorePaths: [...values['ignore-paths'], ...(values['ignore-hub-metadata'] ? [HUB_METADATA] : [])].map(ignorePathOf),
     ignoreGitPaths: values['ignore-git-paths'],
     unsignedFiles: values['ignore-unsigned-files'] ? 'ignore' : 'refuse',
@@ -122,13 +101,40 @@ function makeGatePlan(values: Values, sources: readonly Address[], foreign: Fore
   };
 }
 
+/** How sources are talked to. */
+export function sourceSettings(values: Values): SourceSettings {
+  return {
+    http: {
+      connectTimeoutMs: values['connect-timeout'] ?? 0,
+      stallTimeoutMs: values['stall-timeout'] ?? 0,
+      headers: Object.fromEntries(values.header.map(headerOf)),
+      ...(values['bearer-token-file'] !== undefined && { bearerTokenFile: values['bearer-token-file'] }),
+      ...(values['basic-auth'] !== undefined && { basicAuth: basicAuthOf(values['basic-auth']) }),
+      ...(values['netrc-file'] !== undefined && { netrcFile: values['netrc-file'] }),
+      ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
+      verifyTls: !values['insecure-skip-tls-verify'],
+    },
+    s3: {
+      ...(values['s3-region'] !== undefined && { region: values['s3-region'] }),
+      ...(values['s3-endpoint'] !== undefined && { endpoint: values['s3-endpoint'] }),
+      addressing: values['s3-addressing'] as 'auto' | 'path' | 'virtual',
+      anonymous: values['s3-anonymous'],
+      accelerate: values['s3-accelerate'],
+      requesterPays: values['s3-requester-pays'],
+      ...(values['ca-bundle'] !== undefined && { caBundle: values['ca-bundle'] }),
+      verifyTls: !values['insecure-skip-tls-verify'],
+    },
+    hf: { endpoint: values['hf-endpoint'] ?? '' },
+  };
+}
+
 function isSet(values: Values, name: OptionName): boolean {
   const value = values[name];
   return Array.isArray(value) ? value.length > 0 : value === true;
 }
 
-/** Exactly one method, never a default: what a bundle claims to be signed with decides nothing (OMS §4.1). */
-function makeTrust(values: Values): TrustPlan {
+/** Exactly one method, never a default: what a bundle claims to be signed with decides nothing (OMS §4.1). @throws TRUST_METHOD_MISSING, PLAN_CONTRADICTION, CONFIG_INVALID */
+export function makeTrust(values: Values): TrustPlan {
   const certificates = [...values.ca, ...values['certificate-chain']];
   const sigstore = values.identity.length + values['identity-regexp'].length + values.issuer.length > 0;
   const methods = [values['public-key'].length > 0 && '--public-key', certificates.length > 0 && '--ca', sigstore && '--identity with --issuer'].filter(
@@ -277,7 +283,8 @@ function materialOf(trust: TrustPlan): readonly MaterialRef[] {
   }
 }
 
-function address(uri: string, values: Values): Address {
+/** @throws CONFIG_INVALID */
+export function address(uri: string, values: Values): Address {
   return { uri, spec: parseSourceUri(uri, values['pvc-root'] ?? '/mnt/pvc') };
 }
 
@@ -299,7 +306,8 @@ function basicAuthOf(value: string): string {
   throw new AppError('CONFIG_INVALID', "--basic-auth must be written 'user:password', without control characters");
 }
 
-function ignorePathOf(path: string): ModelPath {
+/** @throws CONFIG_INVALID */
+export function ignorePathOf(path: string): ModelPath {
   const parsed = parseModelPath(path.replace(/^\.\//, '').replace(/\/+$/, ''));
   if ('path' in parsed) return parsed.path;
   throw new AppError('CONFIG_INVALID', `--ignore-paths '${printable(path, 200)}' ${parsed.problem}; it must be a path below the model`);

@@ -4,7 +4,7 @@
 type Kind = 'text' | 'list' | 'flag' | 'integer' | 'size' | 'duration' | 'choice';
 
 export type Option = {
-  readonly group: 'Trust' | 'Bundle and checks' | 'Source' | 'Transfer and limits' | 'Destination' | 'Output';
+  readonly group: 'Signing' | 'Trust' | 'Bundle and checks' | 'Source' | 'Transfer and limits' | 'Destination' | 'Output';
   readonly kind: Kind;
   readonly help: string;
   readonly commands: readonly Command[];
@@ -14,43 +14,71 @@ export type Option = {
   readonly secret?: boolean;
   /** Only a flag and a variable: not for the configuration file. */
   readonly notInFile?: boolean;
+  /** Only a variable: a flag would show a secret to everybody who can list processes. */
+  readonly variableOnly?: boolean;
   /** Setting it makes the check weaker than the default; every report lists it. */
   readonly relaxes?: boolean;
 };
 
-export type Command = 'pull' | 'verify';
+export type Command = 'pull' | 'verify' | 'sign' | 'digest' | 'inspect';
 
 const BOTH: readonly Command[] = ['pull', 'verify'];
 const VERIFY: readonly Command[] = ['verify'];
 const PULL: readonly Command[] = ['pull'];
+const SIGN: readonly Command[] = ['sign'];
+/** Commands that hash what nobody has signed yet. */
+const HASHING: readonly Command[] = ['sign', 'digest'];
+const TRUSTING: readonly Command[] = [...BOTH, 'inspect'];
+const WALKING: readonly Command[] = [...BOTH, ...HASHING];
+const JSON_OUTPUT: readonly Command[] = ['digest', 'inspect'];
+const ALL: readonly Command[] = ['pull', 'verify', 'sign', 'digest', 'inspect'];
 
 /** Every option, declared once: flags, MODEL_GATE_… variables, the configuration file, --help and the reference docs come from this table. */
 export const OPTIONS = {
-  'public-key': list('Trust', 'Public key (PEM: file, directory, text or URI) that signs the model; repeatable', BOTH),
-  ca: list('Trust', 'CA certificates (PEM) the signer must chain to: self-signed ones are anchors, others only help; repeatable', BOTH),
-  'certificate-chain': list('Trust', 'Another name for --ca; both may be given', BOTH),
-  'certificate-identity': list('Trust', 'Subject or alternative name the signing certificate must have, exactly; repeatable', BOTH),
-  'timestamp-authority': list('Trust', 'CA certificates of RFC 3161 timestamp authorities that may prove the time of signing; repeatable', BOTH),
-  'allow-expired-certificate': relaxing('Trust', 'Accept a signing certificate that has expired since (checked at the start of its validity)', BOTH),
-  identity: list('Trust', 'Sigstore: e-mail or workflow URI of the signer, exactly; repeatable; needs --issuer', BOTH),
-  'identity-regexp': list('Trust', 'Sigstore: pattern for the whole identity of the signer; repeatable; needs --issuer', BOTH),
-  issuer: list('Trust', 'Sigstore: OIDC issuer that vouches for the identity, exactly; one for all, or one per identity', BOTH),
-  'trusted-root': text('Trust', 'Sigstore: trusted_root.json in place of the embedded public-good root', BOTH),
-  'trust-config': text('Trust', 'Sigstore: ClientTrustConfig of a private instance, in place of the embedded root', BOTH),
-  'tuf-refresh': flag('Trust', 'Sigstore: fetch the current trusted root from its TUF repository first', false, BOTH),
-  'tuf-mirror': text('Trust', 'TUF repository for --tuf-refresh (default: the public-good one)', BOTH),
-  'tuf-root': text('Trust', 'TUF root.json to start from, for another repository than the public-good one', BOTH),
-  'tuf-cache': text('Trust', 'Directory for TUF metadata (default: a temporary one)', BOTH),
+  'private-key': text('Signing', 'EC private key (PEM: file or text; P-256, P-384 or P-521) to sign with', SIGN),
+  'password-file': text('Signing', 'File with the password of the private key', SIGN),
+  password: { ...text('Signing', 'Password of the private key', SIGN), secret: true, variableOnly: true, notInFile: true },
+  'signing-certificate': text('Signing', 'sign certificate: the certificate (PEM: file or text) of the private key', SIGN),
+  signature: text('Signing', 'Where the bundle goes (default: model.sig in the model, FILE.sig beside a single file)', HASHING),
+  hash: choice('Signing', 'Hash of the files', 'sha256', ['sha256', 'blake2b', 'blake3'], HASHING),
+  'shard-size': optionalSize('Signing', 'List stretches of files of this many bytes in place of whole files (default: whole files)', HASHING),
+
+  'public-key': list('Trust', 'Public key (PEM: file, directory, text or URI) that signs the model; repeatable', TRUSTING),
+  ca: list('Trust', 'CA certificates (PEM) the signer must chain to: self-signed ones are anchors, others only help; repeatable', TRUSTING),
+  'certificate-chain': list(
+    'Trust',
+    'Another name for --ca; both may be given. sign: certificates between the signing certificate and the root, put into the bundle; repeatable',
+    [...TRUSTING, ...SIGN],
+  ),
+  'certificate-identity': list('Trust', 'Subject or alternative name the signing certificate must have, exactly; repeatable', TRUSTING),
+  'timestamp-authority': list('Trust', 'CA certificates of RFC 3161 timestamp authorities that may prove the time of signing; repeatable', TRUSTING),
+  'allow-expired-certificate': relaxing('Trust', 'Accept a signing certificate that has expired since (checked at the start of its validity)', TRUSTING),
+  identity: list('Trust', 'Sigstore: e-mail or workflow URI of the signer, exactly; repeatable; needs --issuer', TRUSTING),
+  'identity-regexp': list('Trust', 'Sigstore: pattern for the whole identity of the signer; repeatable; needs --issuer', TRUSTING),
+  issuer: list('Trust', 'Sigstore: OIDC issuer that vouches for the identity, exactly; one for all, or one per identity', TRUSTING),
+  'trusted-root': text('Trust', 'Sigstore: trusted_root.json in place of the embedded public-good root', TRUSTING),
+  'trust-config': text('Trust', 'Sigstore: ClientTrustConfig of a private instance, in place of the embedded root', TRUSTING),
+  'tuf-refresh': flag('Trust', 'Sigstore: fetch the current trusted root from its TUF repository first', false, TRUSTING),
+  'tuf-mirror': text('Trust', 'TUF repository for --tuf-refresh (default: the public-good one)', TRUSTING),
+  'tuf-root': text('Trust', 'TUF root.json to start from, for another repository than the public-good one', TRUSTING),
+  'tuf-cache': text('Trust', 'Directory for TUF metadata (default: a temporary one)', TRUSTING),
 
   bundle: text('Bundle and checks', 'The bundle (path or URI), where it is not model.sig beside the model', BOTH),
   'expect-digest': list('Bundle and checks', 'Root digest sha256:… the model must have, against swapped models; repeatable', BOTH),
   include: list('Bundle and checks', 'Only signed files that match this glob; repeatable', BOTH),
   exclude: list('Bundle and checks', 'No signed files that match this glob; repeatable', BOTH),
-  'ignore-paths': { ...list('Bundle and checks', 'Path below the model that need not be signed; repeatable', BOTH), relaxes: true },
-  'ignore-git-paths': flag('Bundle and checks', 'Do not look at .git, .gitignore, .gitattributes and .github at the top', true, BOTH),
+  'ignore-paths': {
+    ...list('Bundle and checks', 'Path below the model that need not be signed; sign: that is left out, which the bundle records; repeatable', WALKING),
+    relaxes: true,
+  },
+  'ignore-git-paths': flag('Bundle and checks', 'Do not look at .git, .gitignore, .gitattributes and .github at the top', true, WALKING),
   'ignore-hub-metadata': relaxing('Bundle and checks', 'Do not look at .cache/huggingface, which downloads from the hub leave behind', BOTH),
   'ignore-unsigned-files': relaxing('Bundle and checks', 'Accept files that nobody signed beside the signed ones', BOTH),
-  'allow-symlinks': relaxing('Bundle and checks', 'Accept symbolic links to signed content, also where the signer did not', BOTH),
+  'allow-symlinks': relaxing(
+    'Bundle and checks',
+    'Accept symbolic links to signed content, also where the signer did not; sign: follow links, which the bundle records',
+    WALKING,
+  ),
   'hub-cache': relaxing('Bundle and checks', 'The model is snapshots/COMMIT of a Hugging Face cache: follow links into its blobs, and no others', VERIFY),
 
   header: { ...list('Source', "HTTP header 'Name: value' for the model's server; repeatable", BOTH), secret: true },
@@ -66,25 +94,26 @@ export const OPTIONS = {
   's3-accelerate': flag('Source', 'Use S3 transfer acceleration', false, BOTH),
   's3-requester-pays': flag('Source', 'Pay for the requests, as buckets with requester pays want it', false, BOTH),
   'hf-endpoint': text('Source', 'Hugging Face hub of hf:// models, or a mirror (also HF_ENDPOINT)', BOTH, 'https://huggingface.co'),
-  'pvc-root': text('Source', 'Where claims of pvc://CLAIM/PATH are mounted', BOTH, '/mnt/pvc'),
+  'pvc-root': text('Source', 'Where claims of pvc://CLAIM/PATH are mounted', ALL, '/mnt/pvc'),
 
   'connect-timeout': duration('Transfer and limits', 'Longest time to connect', '10s', BOTH),
   'stall-timeout': duration('Transfer and limits', 'Longest silence of a server', '60s', BOTH),
-  timeout: duration('Transfer and limits', 'Longest time for everything (default: none)', undefined, BOTH),
+  timeout: duration('Transfer and limits', 'Longest time for everything (default: none)', undefined, ALL),
   connections: integer('Transfer and limits', 'Files fetched at the same time (1 to 64)', 16, PULL),
-  'max-bundle-size': size('Transfer and limits', 'Largest bundle', '64MiB', BOTH),
-  'max-entries': integer('Transfer and limits', 'Most entries of a manifest or a model directory', 1_000_000, BOTH),
-  'max-file-size': size('Transfer and limits', 'Largest file', '1TiB', BOTH),
+  'max-bundle-size': size('Transfer and limits', 'Largest bundle', '64MiB', TRUSTING),
+  'max-entries': integer('Transfer and limits', 'Most entries of a manifest or a model directory', 1_000_000, ALL),
+  'max-file-size': size('Transfer and limits', 'Largest file', '1TiB', WALKING),
 
   replace: flag('Destination', 'Replace another model on a mount point, file by file (not atomic)', false, PULL),
   prune: flag('Destination', 'Remove files from the destination that nobody signed', false, PULL),
   'keep-bundle': flag('Destination', 'Publish the bundle beside the model', true, PULL),
 
-  'log-format': choice('Output', 'Form of the log on standard error; auto: human on a terminal, else plain', 'auto', ['auto', 'human', 'plain', 'json'], BOTH),
+  'log-format': choice('Output', 'Form of the log on standard error; auto: human on a terminal, else plain', 'auto', ['auto', 'human', 'plain', 'json'], ALL),
+  json: { ...flag('Output', 'Print the result as JSON', false, JSON_OUTPUT), notInFile: true },
   report: text('Output', 'Write the full JSON evidence to this file', BOTH),
   'termination-log': text('Output', 'Where Kubernetes reads the termination message', BOTH, '/dev/termination-log'),
-  config: { ...text('Output', 'Read options from this YAML or JSON file', BOTH), notInFile: true },
-  'dry-run': { ...flag('Output', 'Print the resolved plan, and where each value comes from, and do nothing', false, BOTH), notInFile: true },
+  config: { ...text('Output', 'Read options from this YAML or JSON file', ALL), notInFile: true },
+  'dry-run': { ...flag('Output', 'Print the resolved plan, and where each value comes from, and do nothing', false, ALL), notInFile: true },
 } as const satisfies Readonly<Record<string, Option>>;
 
 export type OptionName = keyof typeof OPTIONS;
@@ -95,7 +124,7 @@ type ValueOf<O> = O extends { readonly kind: 'list' }
     ? boolean
     : O extends { readonly kind: 'integer' | 'size'; readonly default: unknown }
       ? number
-      : O extends { readonly kind: 'duration' }
+      : O extends { readonly kind: 'duration' | 'size' }
         ? number | undefined
         : O extends { readonly kind: 'choice' }
           ? string
@@ -145,6 +174,10 @@ function integer<G extends Option['group']>(group: G, help: string, fallback: nu
 
 function size<G extends Option['group']>(group: G, help: string, fallback: string, commands: readonly Command[]) {
   return { group, kind: 'size', help, commands, default: fallback } as const;
+}
+
+function optionalSize<G extends Option['group']>(group: G, help: string, commands: readonly Command[]) {
+  return { group, kind: 'size', help, commands } as const;
 }
 
 function duration<G extends Option['group']>(group: G, help: string, fallback: string | undefined, commands: readonly Command[]) {

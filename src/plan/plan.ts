@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { HexDigest, NonEmpty } from '../base/brands.ts';
+import type { HashAlgorithm } from '../oms/manifest.ts';
 import type { ModelPath } from '../oms/path.ts';
 import type { SourceSettings } from '../source/source.ts';
 import type { Foreign } from './foreign.ts';
@@ -52,4 +53,48 @@ export type VerifyPlan = GatePlan & {
   readonly hubCache: boolean;
 };
 
+/** What the gate does: its answer decides whether a server starts. */
 export type Plan = PullPlan | VerifyPlan;
+
+/** How a model that nobody has signed yet is listed and hashed. */
+export type MeasurePlan = {
+  readonly model: Address & { readonly spec: Extract<SourceSpec, { kind: 'file' }> };
+  readonly algorithm: HashAlgorithm;
+  /** Present: shards of this many bytes in place of whole files. */
+  readonly shardSizeBytes?: number;
+  readonly ignorePaths: readonly ModelPath[];
+  readonly ignoreGitPaths: boolean;
+  readonly symlinks: 'reject' | 'follow';
+  /** The bundle is no part of the model (OMS §6.2). `customary`: model.sig in the model, FILE.sig beside a single file. */
+  readonly bundle: { readonly kind: 'customary' } | { readonly kind: 'path'; readonly path: string } | { readonly kind: 'none' };
+  /** What a single-file model's file is called: its name (OMS §6.1.2(5)), or '.' as the reference does. */
+  readonly singleFile: 'basename' | 'dot';
+  readonly source: SourceSettings;
+  readonly limits: { readonly entries: number; readonly fileBytes: number };
+  readonly timeoutMs?: number;
+};
+
+/** A file, or the text itself. */
+export type SecretRef = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'text'; readonly text: string };
+
+export type SignerPlan = { readonly privateKey: SecretRef; readonly password?: SecretRef } & (
+  | { readonly kind: 'key' }
+  | { readonly kind: 'certificate'; readonly certificate: SecretRef; readonly chain: readonly SecretRef[] }
+);
+
+export type SignPlan = MeasurePlan & { readonly command: 'sign'; readonly signer: SignerPlan };
+export type DigestPlan = MeasurePlan & { readonly command: 'digest'; readonly json: boolean };
+
+/** Without `trust` nothing of the bundle is believed, and the output says so. */
+export type InspectPlan = {
+  readonly command: 'inspect';
+  readonly bundle: Address;
+  readonly trust?: TrustPlan;
+  readonly source: SourceSettings;
+  readonly limits: { readonly bundleBytes: number; readonly entries: number };
+  readonly timeoutMs?: number;
+  readonly json: boolean;
+};
+
+/** What people do beside the gate: no pod waits for it. */
+export type ToolPlan = SignPlan | DigestPlan | InspectPlan;

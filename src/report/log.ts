@@ -60,8 +60,8 @@ export function createLog(format: LogFormat, target: LogTarget = STDERR): Log {
   return {
     emit(event) {
       progress.take(event);
-      if (event.kind === 'manifestRead') running = true;
-      if (event.kind === 'modelDone' || event.kind === 'failed') running = false;
+      if (event.kind === 'manifestRead' || event.kind === 'treeRead') running = true;
+      if (event.kind === 'modelDone' || event.kind === 'modelSigned' || event.kind === 'failed') running = false;
       const text = format === 'json' ? json(event) : format === 'plain' ? plain(event) : human(event, target.colour);
       if (text === undefined) return;
       clearBar();
@@ -107,6 +107,7 @@ function human(event: Event, colour: boolean): string | undefined {
     case 'failed':
       return `${paint(31, '✗')} ${sentence(event)}\n`;
     case 'modelDone':
+    case 'modelSigned':
       return `${paint(32, '✓')} ${sentence(event)}\n`;
     case 'warning':
     case 'fileRetried':
@@ -129,12 +130,16 @@ function sentence(event: Event): string {
       return `signed by ${event.signer} [${event.method}]`;
     case 'manifestRead':
       return `manifest lists ${event.files} files${event.totalBytes === undefined ? '' : ` (${formatBytes(event.totalBytes)})`}, model digest sha256:${event.rootDigest}`;
+    case 'treeRead':
+      return `hashing ${event.files} files (${formatBytes(event.totalBytes)}) of ${event.source}`;
     case 'fileRetried':
       return `${event.path}: attempt ${event.attempt} failed (${event.error.code}: ${event.error.message}); trying again`;
     case 'published':
       return `published ${event.files} files in ${event.destination}`;
     case 'modelDone':
       return `Verification succeeded: ${event.source}, ${event.files} files, ${formatBytes(event.totalBytes)} in ${(event.ms / 1000).toFixed(1)} s`;
+    case 'modelSigned':
+      return `Signing succeeded: ${event.source}, ${event.files} files, ${formatBytes(event.totalBytes)} in ${(event.ms / 1000).toFixed(1)} s by ${event.signer}\nbundle ${event.bundle}, model digest sha256:${event.rootDigest}`;
     case 'warning':
       return event.message;
     case 'failed':

@@ -25,6 +25,7 @@ export function createProgress(now: () => number): { take(event: Event): void; r
     take(event) {
       switch (event.kind) {
         case 'manifestRead':
+        case 'treeRead':
           started = now();
           files = event.files;
           filesDone = 0;

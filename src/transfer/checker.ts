@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import type { ManifestFile } from '../oms/manifest.ts';
+import type { ManifestFile, Part } from '../oms/manifest.ts';
 import { type Hasher, hasherFactory } from './hash.ts';
 
 /** Hashes one file's bytes as they pass, part by part, and refuses at the first part that is not what was signed. */
 export type Checker = {
   /** Bytes in file order. @throws DIGEST_MISMATCH, SIZE_MISMATCH */
   update(bytes: Uint8Array): void;
-  /** After the last byte. @throws DIGEST_MISMATCH, SIZE_MISMATCH */
-  finish(): void;
+  /** After the last byte; the parts that matched. @throws DIGEST_MISMATCH, SIZE_MISMATCH */
+  finish(): readonly Part[];
 };
 
 export async function createChecker(file: ManifestFile): Promise<Checker> {
@@ -47,6 +47,7 @@ export async function createChecker(file: ManifestFile): Promise<Checker> {
     finish() {
       if (file.parts[index]?.range === 'whole') closePart();
       if (index < file.parts.length) throw wrongLength(file, `${position} bytes`);
+      return file.parts;
     },
   };
 }

@@ -4,21 +4,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, asAppError, serialiseError, worstError } from '../base/errors.ts';
 import type { Emit, FileOrigin } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
-import type { ManifestFile } from '../oms/manifest.ts';
+import type { ManifestFile, Part } from '../oms/manifest.ts';
 import type { HttpSettings, Locator } from '../source/source.ts';
 import { backoffMs, isRetryable } from './backoff.ts';
 import type { Budget } from './budget.ts';
 import { createLocalExecutor, type Executor, type ExecutorSettings } from './executor.ts';
-import type { Outcome, Task } from './task.ts';
+import type { Outcome, Subject, Task } from './task.ts';
 
 export type HttpLocator = Extract<Locator, { kind: 'http' }>;
 
 /** Where a verified file's bytes go. `settle` is called exactly once, after nothing uses the descriptor any more. */
 export type Output = { readonly fd: number; settle(result: 'verified' | 'failed'): Promise<void> };
 
-/** One file to check. Inputs are opened and outputs made anew for every attempt. */
-export type Job = {
-  readonly file: ManifestFile;
+/** One file to check, or to digest. Inputs are opened and outputs made anew for every attempt. */
+export type Job<F extends Subject = ManifestFile> = {
+  readonly file: F;
   readonly origin: FileOrigin;
   /** Length in bytes where it is known beforehand. */
   readonly sizeBytes?: number;
@@ -41,11 +41,12 @@ export type TransferDeps = {
   admit?(sizeBytes: number): Promise<void>;
 };
 
-/** Verified: name, length and what the source said. */
-export type FileResult = {
-  readonly file: ManifestFile;
+/** Verified, or digested: name, length, the digests of its parts and what the source said. */
+export type FileResult<F extends Subject = ManifestFile> = {
+  readonly file: F;
   readonly origin: FileOrigin;
   readonly sizeBytes: number;
+  readonly parts: readonly Part[];
   readonly facts: Extract<Outcome, { kind: 'ok' }>['facts'];
 };
 
@@ -61,12 +62,12 @@ const LOCAL_FILES_AT_ONCE = 2;
  * Checks all jobs, in parallel, and returns a result for each. The first failure stops the rest, waits until nothing
  * runs any more, and is thrown; of several failures the gravest.
  */
-export async function transfer(jobs: readonly Job[], deps: TransferDeps): Promise<readonly FileResult[]> {
+export async function transfer<F extends Subject = ManifestFile>(jobs: readonly Job<F>[], deps: TransferDeps): Promise<readonly FileResult<F>[]> {
   const stop = new AbortController();
   const signal = AbortSignal.any([deps.signal, stop.signal]);
   await using crew = createCrew(jobs, deps, signal);
   const queue = [...jobs].sort((a, b) => (b.sizeBytes ?? 0) - (a.sizeBytes ?? 0));
-  const results: FileResult[] = [];
+  const results: FileResult<F>[] = [];
   const errors: AppError[] = [];
 
   async function lane(): Promise<void> {
@@ -89,7 +90,7 @@ export async function transfer(jobs: readonly Job[], deps: TransferDeps): Promis
 }
 
 /** Attempts at one file: an interrupted transfer is taken up again, a mismatch is fetched once more from a fresh address. */
-async function checkFile(job: Job, crew: Crew, deps: TransferDeps, signal: AbortSignal): Promise<FileResult> {
+async function checkFile<F extends Subject>(job: Job<F>, crew: Crew, deps: TransferDeps, signal: AbortSignal): Promise<FileResult<F>> {
   let place: 'anywhere' | 'worker' = 'anywhere';
   for (let attempt = 1; ; attempt++) {
     let told = 0;
@@ -105,7 +106,7 @@ async function checkFile(job: Job, crew: Crew, deps: TransferDeps, signal: Abort
       }
       if (outcome.kind === 'handOff') throw new AppError('INTERNAL', 'a worker handed a file off');
       deps.emit({ kind: 'fileDone', path: printable(job.file.path), sizeBytes: outcome.sizeBytes, origin: job.origin });
-      return { file: job.file, origin: job.origin, sizeBytes: outcome.sizeBytes, facts: outcome.facts };
+      return { file: job.file, origin: job.origin, sizeBytes: outcome.sizeBytes, parts: outcome.parts, facts: outcome.facts };
     } catch (error) {
       const failure = asAppError(job.missing?.(error) ?? error);
       if (signal.aborted || job.origin !== 'fetched' || attempt >= attemptsFor(failure)) throw failure;
@@ -134,7 +135,7 @@ function isNoCandidate(error: AppError): boolean {
 let taskIds = 0;
 
 async function attemptFile(
-  job: Job,
+  job: Job<Subject>,
   crew: Crew,
   deps: TransferDeps,
   signal: AbortSignal,
@@ -181,10 +182,14 @@ function taskInput(handle: FileHandle | undefined, locator: HttpLocator | undefi
   throw new AppError('INTERNAL', 'a job without input');
 }
 
-type Crew = AsyncDisposable & { readonly lanes: number; readonly mayHandOff: boolean; pick(job: Job, place: 'anywhere' | 'worker'): Promise<Executor> };
+type Crew = AsyncDisposable & {
+  readonly lanes: number;
+  readonly mayHandOff: boolean;
+  pick(job: Job<Subject>, place: 'anywhere' | 'worker'): Promise<Executor>;
+};
 
 /** This thread, and worker threads from the moment something is worth them. */
-function createCrew(jobs: readonly Job[], deps: TransferDeps, signal: AbortSignal): Crew {
+function createCrew(jobs: readonly Job<Subject>[], deps: TransferDeps, signal: AbortSignal): Crew {
   const { budget } = deps;
   const remote = deps.http !== undefined;
   const share = (threads: number): ExecutorSettings => ({

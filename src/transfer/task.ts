@@ -3,9 +3,10 @@ import { type BigIntStats, fstat as fstatCallback, read as readCallback } from '
 import { promisify } from 'node:util';
 import { AppError, fromSystemError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import type { ManifestFile } from '../oms/manifest.ts';
+import type { ManifestFile, Part } from '../oms/manifest.ts';
 import type { Locator } from '../source/source.ts';
-import { type Checker, createChecker } from './checker.ts';
+import { createChecker } from './checker.ts';
+import { createDigester, type UnsignedFile } from './digester.ts';
 import type { HttpTransport } from './http.ts';
 import { type ObjectFacts, readObject, type Window } from './ranged.ts';
 import { createWriter } from './writer.ts';
@@ -15,13 +16,16 @@ const fstat = promisify(fstatCallback) as (fd: number, options: { bigint: true }
 
 const READ_BYTES = 1024 * 1024;
 
+/** What a task is about: a signed file, to be compared with its manifest entry, or an unsigned one, whose digests are wanted. */
+export type Subject = ManifestFile | UnsignedFile;
+
 /**
- * One file to be checked, on the main thread or in a worker: plain data. Descriptors belong to the engine, which opened
+ * One file to be hashed, on the main thread or in a worker: plain data. Descriptors belong to the engine, which opened
  * them under the directory discipline of store/dir.ts; a task never sees a path. Without `outputFd` it only hashes.
  */
 export type Task = {
   readonly id: number;
-  readonly file: ManifestFile;
+  readonly file: Subject;
   readonly input: { readonly kind: 'fd'; readonly fd: number } | { readonly kind: 'http'; readonly locator: Extract<Locator, { kind: 'http' }> };
   readonly outputFd?: number;
   readonly maxFileBytes: number;
@@ -30,7 +34,7 @@ export type Task = {
 };
 
 export type Outcome =
-  | { readonly kind: 'ok'; readonly sizeBytes: number; readonly facts: ObjectFacts }
+  | { readonly kind: 'ok'; readonly sizeBytes: number; readonly parts: readonly Part[]; readonly facts: ObjectFacts }
   | { readonly kind: 'handOff'; readonly sizeBytes: number };
 
 export type TaskDeps = {
@@ -74,8 +78,7 @@ async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>,
       await sink.take(chunk);
       deps.progress(chunk.length);
     }
-    await sink.finish();
-    return { kind: 'ok', sizeBytes, facts: object.facts };
+    return { kind: 'ok', sizeBytes, parts: await sink.finish(), facts: object.facts };
   } finally {
     await object.close();
   }
@@ -106,28 +109,29 @@ async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<O
     await sink.take(chunk);
     deps.progress(bytesRead);
   }
-  await sink.finish();
+  const parts = await sink.finish();
   await unchanged(task.file, fd, before);
-  return { kind: 'ok', sizeBytes: position, facts: {} };
+  return { kind: 'ok', sizeBytes: position, parts, facts: {} };
 }
 
-type Sink = AsyncDisposable & { take(chunk: Buffer): Promise<void> | undefined; finish(): Promise<void> };
+type Sink = AsyncDisposable & { take(chunk: Buffer): Promise<void> | undefined; finish(): Promise<readonly Part[]> };
 
 /**
  * Hashes first, then writes from the same buffer: what lands is what was hashed. Disposing waits for writes in flight: the descriptor of
  * a failed file is closed next, and its number given to another file, into which a late write would put bytes that nobody checked.
  */
 async function createSink(task: Task): Promise<Sink> {
-  const checker: Checker = await createChecker(task.file);
+  const hashing = 'parts' in task.file ? await createChecker(task.file) : await createDigester(task.file);
   const writer = task.outputFd === undefined ? undefined : createWriter(task.outputFd);
   return {
     take(chunk) {
-      checker.update(chunk);
+      hashing.update(chunk);
       return writer?.append(chunk)?.catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
     },
     async finish() {
-      checker.finish();
+      const parts = hashing.finish();
       await writer?.finish().catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
+      return parts;
     },
     [Symbol.asyncDispose]: async () => writer?.idle(),
   };
@@ -135,7 +139,7 @@ async function createSink(task: Task): Promise<Sink> {
 
 async function admit(task: Task, sizeBytes: number, deps: TaskDeps): Promise<void> {
   if (sizeBytes > task.maxFileBytes) throw tooLarge(task.file, sizeBytes, task.maxFileBytes);
-  const expected = task.file.sizeBytes;
+  const expected = 'parts' in task.file ? task.file.sizeBytes : undefined;
   if (expected !== undefined && expected !== sizeBytes) {
     const name = printable(task.file.path);
     throw new AppError('SIZE_MISMATCH', `Wrong length of '${name}': expected ${expected} bytes, found ${sizeBytes}`, {
@@ -146,7 +150,7 @@ async function admit(task: Task, sizeBytes: number, deps: TaskDeps): Promise<voi
 }
 
 /** A file that somebody writes to while it is being checked has no one content. */
-async function unchanged(file: ManifestFile, fd: number, before: BigIntStats): Promise<void> {
+async function unchanged(file: Subject, fd: number, before: BigIntStats): Promise<void> {
   const after = await fstat(fd, { bigint: true });
   if (after.size === before.size && after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return;
   throw new AppError('SOURCE_CHANGED', `'${printable(file.path)}' was changed while it was being read`, {
@@ -154,7 +158,7 @@ async function unchanged(file: ManifestFile, fd: number, before: BigIntStats): P
   });
 }
 
-function tooLarge(file: ManifestFile, found: number, max: number): AppError {
+function tooLarge(file: Subject, found: number, max: number): AppError {
   const name = printable(file.path);
   return new AppError('LIMIT_EXCEEDED', `'${name}' has at least ${found} bytes, more than --max-file-size ${max}`, {
     context: { path: name, expected: `${max}`, found: `${found}` },

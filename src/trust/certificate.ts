@@ -55,8 +55,8 @@ export const verifyWithCertificate: SignatureVerifier<'certificate'> = async ({ 
   });
 };
 
-/** OMS asks for digitalSignature or codeSigning. House rule on top: a leaf limited to other purposes (TLS, e-mail) signs no models. */
-function checkUsage(leaf: Certificate): void {
+/** OMS asks for digitalSignature or codeSigning. House rule on top: a leaf limited to other purposes (TLS, e-mail) signs no models. @throws CERT_CHAIN_INVALID */
+export function checkUsage(leaf: Certificate): void {
   const purposes = extendedKeyUsage(leaf)?.purposes;
   const name = `'${show(subjectOf(leaf))}'`;
   if (purposes !== undefined && !purposes.includes(OID.codeSigning)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash, type KeyObject, verify } from 'node:crypto';
+import { createHash, type KeyObject, sign, verify } from 'node:crypto';
 import type { HexDigest } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
 import type { Curve } from './trust.ts';
@@ -25,6 +25,11 @@ export function verifyEcdsa(data: Buffer, key: KeyObject, signature: Buffer, has
   } catch {
     return false;
   }
+}
+
+/** ECDSA over `data` with the hash that belongs to the private key's curve, DER. @throws ALGORITHM_REFUSED */
+export function signEcdsa(data: Buffer, key: KeyObject): Buffer {
+  return sign(registered(key).hash, data, { key, dsaEncoding: 'der' });
 }
 
 /** SHA-256 of the SubjectPublicKeyInfo's PEM text with LF line ends: what signers write into `publicKey.hint`. */

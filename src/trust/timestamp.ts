@@ -38,6 +38,18 @@ export async function verifyTimestamp(response: Buffer, signature: Buffer, autho
   }
 }
 
+/** The time a response claims, checked by nobody; undefined when it cannot be read. */
+export function claimedTime(response: Buffer): Date | undefined {
+  if (response.length > MAX_TIMESTAMP_BYTES) return undefined;
+  try {
+    const { timeStampToken } = TimeStampResp.fromBER(response);
+    const at = timeStampToken && readTime(new SignedData({ schema: timeStampToken.content }));
+    return at instanceof Date ? at : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 async function verify(response: Buffer, signature: Buffer, authorities: readonly Certificate[], now: Date): Promise<TimestampVerdict> {
   const { status, timeStampToken } = TimeStampResp.fromBER(response);
   if (!GRANTED.has(status.status) || timeStampToken === undefined) return unproven('was not granted by its authority');

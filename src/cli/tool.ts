@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AppError, asAppError, EXIT, exitCodeOf, serialiseError } from '../base/errors.ts';
+import type { ToolDeps } from '../pipeline/measure.ts';
+import type { Values } from '../plan/options.ts';
+import type { ToolPlan } from '../plan/plan.ts';
+import { createLog } from '../report/log.ts';
+import { formatOf, type Host } from './run.ts';
+
+/** Runs a command that is no gate: the log goes to standard error, the result to standard output, and nothing is left for Kubernetes. */
+export async function runTool(plan: ToolPlan, output: Pick<Values, 'log-format'>, host: Host): Promise<number> {
+  const log = createLog(formatOf(output['log-format']));
+  const deadline = new AbortController();
+  const timer = plan.timeoutMs === undefined ? undefined : setTimeout(() => deadline.abort(tooSlow(plan.timeoutMs ?? 0)), plan.timeoutMs);
+  const deps: ToolDeps = { emit: log.emit, signal: AbortSignal.any([host.signal, deadline.signal]), now: () => new Date(), env: host.env };
+  try {
+    process.stdout.write(await execute(plan, deps));
+    return EXIT.ok;
+  } catch (error) {
+    // An abort surfaces as whatever was interrupted; its reason is the truth.
+    const failure = asAppError(deps.signal.aborted ? deps.signal.reason : error);
+    if (failure.code === 'INTERNAL') process.stderr.write(`${failure.stack}\n`);
+    log.emit({ kind: 'failed', error: serialiseError(failure) });
+    return exitCodeOf(failure.code, host.signalName());
+  } finally {
+    clearTimeout(timer);
+    log.close();
+  }
+}
+
+/** The text for standard output. */
+async function execute(plan: ToolPlan, deps: ToolDeps): Promise<string> {
+  switch (plan.command) {
+    case 'sign': {
+      const { statement } = await (await import('../pipeline/sign.ts')).sign(plan, deps);
+      // What a deployment pins with --expect-digest.
+      return `sha256:${statement.rootDigest}\n`;
+    }
+    case 'digest': {
+      const { digestJson, digestText } = await import('../report/digests.ts');
+      const measured = await (await import('../pipeline/digest.ts')).digest(plan, deps);
+      return plan.json ? json(digestJson(measured)) : digestText(measured);
+    }
+    case 'inspect': {
+      const { inspectionJson, inspectionText } = await import('../report/inspection.ts');
+      const inspection = await (await import('../pipeline/inspect.ts')).inspect(plan, deps);
+      return plan.json ? json(inspectionJson(inspection)) : inspectionText(inspection);
+    }
+  }
+}
+
+function json(document: object): string {
+  return `${JSON.stringify(document, undefined, 2)}\n`;
+}
+
+function tooSlow(timeoutMs: number): AppError {
+  return new AppError('SOURCE_TIMEOUT', `not finished after --timeout ${timeoutMs / 1000} s`, { hint: 'Raise --timeout.' });
+}
