@@ -202,5 +202,6 @@ async function heartbeatOf(base: Dir, name: string): Promise<number> {
   const stats = await base.lstat(name);
   if (!stats.isDirectory()) return stats.mtimeMs;
   await using dir = await base.openDir(name);
+  // Awaited here: the directory is closed when this function returns.
   return await lastHeartbeat(dir);
 }

@@ -90,7 +90,12 @@ describe('a task', () => {
     await using input = await open(tmp.at('in'));
     await using out = await open(tmp.at('out'), 'w+');
     const task = { id: 1, input: { kind: 'fd', fd: input.fd }, outputFd: out.fd, maxFileBytes: 1e9 } as const;
-    expect(await runTask({ ...task, file: fileOf(content) }, depsOf())).toEqual({ kind: 'ok', sizeBytes: content.length, facts: {} });
+    expect(await runTask({ ...task, file: fileOf(content) }, depsOf())).toEqual({
+      kind: 'ok',
+      sizeBytes: content.length,
+      parts: fileOf(content).parts,
+      facts: {},
+    });
     expect(readFileSync(tmp.at('out')).equals(content)).toBe(true);
     await expect(runTask({ ...task, file: fileOf(Buffer.from('other')) }, depsOf())).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
   });
