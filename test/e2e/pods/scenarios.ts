@@ -56,6 +56,8 @@ export function scenarios(world: World): readonly Scenario[] {
     (_folder, pod) =>
       kservePod([`s3://models/${model}`, '/mnt/models'], s3Environment(world), models.publicKey, world.images, pod);
 
+  const operator = (command: string, model: ModelName): Overlay => asOperator(pvc(model), command, `/mnt/models/${model}`, models.mountedKeys);
+
   return [
     shipped('a good model on a claim, verified in place', pvc('good'), VERIFIED, 'good'),
     shipped('a good model from a claim, copied', copied(world, pvc('good')), VERIFIED),
@@ -64,6 +66,10 @@ export function scenarios(world: World): readonly Scenario[] {
     shipped('a good model, any UID of group 0', { ...http('good'), patch: ANY_UID }, VERIFIED),
     shipped('a good model, keys mounted as the kubelet does', { ...http('good'), patch: mountedKeys(models.mountedKeys) }, VERIFIED),
     { title: 'a good model from S3, called as KServe does', manifest: kserve('good'), served: '', mode: 'pull', expect: VERIFIED },
+    shipped('a good model, as the operator calls the reference', operator('model_signing', 'good'), VERIFIED, 'good'),
+    shipped('a good model, as the operator calls its agent', operator('validation-agent', 'good'), VERIFIED, 'good'),
+    shipped('one flipped byte, as the operator calls the reference', operator('model_signing', 'tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
+    shipped('one flipped byte, as the operator calls its agent', operator('validation-agent', 'tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
     shipped('one flipped byte, claim', pvc('tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
     shipped('one flipped byte, web server', http('tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
     shipped('one flipped byte, S3', s3('tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
@@ -102,6 +108,15 @@ function mountedKeys(folder: string): readonly PatchOperation[] {
     { op: 'add', path: '/spec/initContainers/0/volumeMounts/-', value: { name: 'mounted-keys', mountPath: '/mounted-keys', readOnly: true } },
     { op: 'replace', path: '/spec/initContainers/0/env/0', value: { name: 'MODEL_GATE_PUBLIC_KEY', value: '/mounted-keys' } },
   ];
+}
+
+/** The model-validation operator's exact command and argv: the image's entry point does not count, the model comes last. */
+function asOperator(inPlace: Overlay, command: string, model: string, keys: string): Overlay {
+  return {
+    ...inPlace,
+    args: ['verify', 'key', `--signature=${model}/model.sig`, '--public_key', '/mounted-keys/publisher.pem', model],
+    patch: [...(inPlace.patch ?? []), ...mountedKeys(keys), { op: 'add', path: '/spec/initContainers/0/command', value: [`/usr/local/bin/${command}`] }],
+  };
 }
 
 function pinned(overlay: Overlay, digest: string): Overlay {
