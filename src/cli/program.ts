@@ -12,6 +12,7 @@ import type { Plan, ToolPlan } from '../plan/plan.ts';
 import { describePlan } from './dryRun.ts';
 import { type Host, runPlan } from './run.ts';
 import { VERSION } from './version.ts';
+import { failAsUsage, WORDS_ONLY } from './words.ts';
 
 const COMMANDS = ['pull', 'verify', 'sign', 'digest', 'inspect'] as const;
 
@@ -83,14 +84,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
     .usage(
       'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate <path>                              sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says',
     )
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'greedy-arrays': false,
-      'strip-aliased': true,
-    })
+    .parserConfiguration({ ...WORDS_ONLY, 'strip-aliased': true })
     .example('$0 pull s3://models/llama/v3/ /mnt/models --public-key /keys/pub.pem', 'key')
     .example('$0 pull https://models.example.com/bert/ /mnt/models --ca /keys/ca.pem', 'certificate')
     .example('$0 verify /mnt/models --identity ci@example.com --issuer https://accounts.google.com', 'keyless')
@@ -104,9 +98,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
     .group(['help', 'version'], 'Output:')
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .exitProcess(false)
-    .fail((message, error) => {
-      throw error instanceof AppError ? error : new AppError('USAGE', message || error.message);
-    });
+    .fail(failAsUsage);
   for (const name of OPTION_NAMES) if (optionOf(name).variableOnly !== true) cli = cli.option(name, describe(optionOf(name)));
   return cli;
 }

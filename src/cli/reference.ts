@@ -3,6 +3,7 @@ import { relative, resolve } from 'node:path';
 import yargs, { type Options } from 'yargs';
 import { AppError } from '../base/errors.ts';
 import { isWithin, type ModelPath, parseModelPath } from '../oms/path.ts';
+import { failAsUsage, WORDS_ONLY } from './words.ts';
 
 /** Methods of the reference command line that have a meaning here. */
 export const METHODS = ['key', 'certificate', 'sigstore'] as const;
@@ -19,22 +20,14 @@ export async function parseArguments(usage: string, options: Readonly<Record<str
   const parsed = await yargs(argv.map(hyphenate))
     .scriptName('model_signing')
     .usage(`Usage: $0 ${usage}`)
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'greedy-arrays': false,
-    })
+    .parserConfiguration(WORDS_ONLY)
     .options({ ...options, 'log-level': { string: true, requiresArg: true, describe: 'Accepted for compatibility' } })
     .help()
     .alias('help', 'h')
     .version(false)
     .strictOptions()
     .exitProcess(false)
-    .fail((message, error) => {
-      throw error instanceof AppError ? error : new AppError('USAGE', message || error.message);
-    })
+    .fail(failAsUsage)
     .parseAsync();
   if (parsed['help'] === true) return undefined;
   return { options: parsed, words: parsed._.map(String) };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, link, lstat, mkdir, open, readdir, readlink, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, readlink, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { AppError, fromSystemError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
@@ -139,11 +139,6 @@ export class Dir implements AsyncDisposable {
   /** Moves an entry of this directory; within one file system, atomically. */
   async moveTo(name: Name, target: Dir, targetName: Name): Promise<void> {
     await rename(this.child(name), target.child(targetName));
-  }
-
-  /** A second name for a file; fails where the file system or the kernel's hard link protection says no. */
-  async linkTo(name: Name, target: Dir, targetName: Name): Promise<void> {
-    await link(this.child(name), target.child(targetName));
   }
 
   freeBytes(): Promise<number> {

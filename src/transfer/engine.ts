@@ -120,8 +120,7 @@ async function checkFile<F extends Subject>(job: Job<F>, crew: Crew, deps: Trans
 /** A mismatch may be a broken transfer: one more try. A mismatch of what is read from a volume is a fact. */
 function attemptsFor(error: AppError): number {
   if (isMismatch(error) || error.code === 'SOURCE_CHANGED') return 2;
-  // A server without ranges cannot take up what broke off; from the start it may succeed.
-  return isRetryable(error) || error.context.op === 'range' ? MAX_ATTEMPTS : 1;
+  return isRetryable(error) ? MAX_ATTEMPTS : 1;
 }
 
 function isMismatch(error: AppError): boolean {

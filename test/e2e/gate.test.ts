@@ -3,12 +3,11 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type RealS3, startVersitygw } from '../servers/versitygw.ts';
+import { freePort, type RealS3, startVersitygw } from '../servers/versitygw.ts';
 import { makeKeys, shardsOf, signResources } from '../support/signer.ts';
 
 // The built program, models signed by the reference implementation, real servers.
@@ -280,13 +279,4 @@ async function startNginx(): Promise<{ origin: string; root: string; stop(): Pro
       await exit;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
