@@ -18,6 +18,8 @@ export type HttpSettings = {
   readonly connectTimeoutMs: number;
   /** Longest silence while waiting for headers or body bytes. */
   readonly stallTimeoutMs: number;
+  /** `library`: also bodies of the plainest kind are read by the HTTP library, and not by our own reader. */
+  readonly reader?: 'auto' | 'library';
   /** Values of HTTP_PROXY, HTTPS_PROXY and NO_PROXY; absent: connect directly. */
   readonly proxy?: { readonly http?: string; readonly https?: string; readonly none?: string };
 };

@@ -8,12 +8,12 @@ import type { ManifestFile, Part } from '../oms/manifest.ts';
 import type { HttpSettings, Locator } from '../source/source.ts';
 import { backoffMs, isRetryable } from './backoff.ts';
 import type { Budget } from './budget.ts';
-import { createLocalExecutor, type Executor, type ExecutorSettings } from './executor.ts';
+import { type Crew, createCrew, type Place } from './crew.ts';
 import type { Outcome, Subject, Task } from './task.ts';
 
 export type HttpLocator = Extract<Locator, { kind: 'http' }>;
 
-/** Where a verified file's bytes go. `settle` is called exactly once, after nothing uses the descriptor any more. */
+/** Where a verified file's bytes go, open for reading and writing. `settle` is called exactly once, after nothing uses the descriptor any more. */
 export type Output = { readonly fd: number; settle(result: 'verified' | 'failed'): Promise<void> };
 
 /** One file to check, or to digest. Inputs are opened and outputs made anew for every attempt. */
@@ -51,12 +51,8 @@ export type FileResult<F extends Subject = ManifestFile> = {
 };
 
 const MAX_ATTEMPTS = 3;
-/** Files longer than this are worth a worker thread... */
+/** Files longer than this are worth a worker thread. */
 const HAND_OFF_BYTES = 128 * 1024 * 1024;
-/** ...and, where all lengths are known, so is a job as long as this. */
-const WORKERS_FROM_BYTES = 512 * 1024 * 1024;
-const SMALL_FILE_BYTES = 4 * 1024 * 1024;
-const LOCAL_FILES_AT_ONCE = 2;
 
 /**
  * Checks all jobs, in parallel, and returns a result for each. The first failure stops the rest, waits until nothing
@@ -65,7 +61,8 @@ const LOCAL_FILES_AT_ONCE = 2;
 export async function transfer<F extends Subject = ManifestFile>(jobs: readonly Job<F>[], deps: TransferDeps): Promise<readonly FileResult<F>[]> {
   const stop = new AbortController();
   const signal = AbortSignal.any([deps.signal, stop.signal]);
-  await using crew = createCrew(jobs, deps, signal);
+  const knownBytes = jobs.reduce((sum, job) => sum + (job.sizeBytes ?? 0), 0);
+  await using crew = createCrew({ files: jobs.length, knownBytes, budget: deps.budget, http: deps.http }, signal);
   const queue = [...jobs].sort((a, b) => (b.sizeBytes ?? 0) - (a.sizeBytes ?? 0));
   const results: FileResult<F>[] = [];
   const errors: AppError[] = [];
@@ -91,23 +88,33 @@ export async function transfer<F extends Subject = ManifestFile>(jobs: readonly 
 
 /** Attempts at one file: an interrupted transfer is taken up again, a mismatch is fetched once more from a fresh address. */
 async function checkFile<F extends Subject>(job: Job<F>, crew: Crew, deps: TransferDeps, signal: AbortSignal): Promise<FileResult<F>> {
-  let place: 'anywhere' | 'worker' = 'anywhere';
+  let large: number | undefined;
+  let counted = false;
+  const known = (): void => {
+    if (!counted) crew.known();
+    counted = true;
+  };
   for (let attempt = 1; ; attempt++) {
     let told = 0;
     try {
-      const progress = (bytes: number): void => {
-        told += bytes;
-        deps.emit({ kind: 'bytes', bytes });
+      const hooks: AttemptHooks = {
+        known,
+        progress(bytes) {
+          told += bytes;
+          deps.emit({ kind: 'bytes', bytes });
+        },
       };
-      let outcome = await attemptFile(job, crew, deps, signal, place, progress);
-      if (outcome.kind === 'handOff') {
-        place = 'worker';
-        outcome = await attemptFile(job, crew, deps, signal, place, progress);
+      if (large === undefined) {
+        const outcome = await attemptFile(job, await crew.place(job.sizeBytes), crew.mayHandOff, deps, signal, hooks);
+        known();
+        if (outcome.kind === 'ok') return finished(job, outcome, deps, crew);
+        large = outcome.sizeBytes;
       }
+      const outcome = await attemptFile(job, await crew.placeLarge(large), false, deps, signal, hooks);
       if (outcome.kind === 'handOff') throw new AppError('INTERNAL', 'a worker handed a file off');
-      deps.emit({ kind: 'fileDone', path: printable(job.file.path), sizeBytes: outcome.sizeBytes, origin: job.origin });
-      return { file: job.file, origin: job.origin, sizeBytes: outcome.sizeBytes, parts: outcome.parts, facts: outcome.facts };
+      return finished(job, outcome, deps, crew);
     } catch (error) {
+      known();
       const failure = asAppError(job.missing?.(error) ?? error);
       if (signal.aborted || job.origin !== 'fetched' || attempt >= attemptsFor(failure)) throw failure;
       deps.emit({ kind: 'bytes', bytes: -told });
@@ -115,6 +122,17 @@ async function checkFile<F extends Subject>(job: Job<F>, crew: Crew, deps: Trans
       await sleep(backoffMs(attempt, failure.context.retryAfterMs), undefined, { signal });
     }
   }
+}
+
+function finished<F extends Subject>(
+  job: Job<F>,
+  { sizeBytes, parts, facts }: Extract<Outcome, { kind: 'ok' }>,
+  deps: TransferDeps,
+  crew: Crew,
+): FileResult<F> {
+  crew.done(sizeBytes);
+  deps.emit({ kind: 'fileDone', path: printable(job.file.path), sizeBytes, origin: job.origin });
+  return { file: job.file, origin: job.origin, sizeBytes, parts, facts };
 }
 
 /** A mismatch may be a broken transfer: one more try. A mismatch of what is read from a volume is a fact. */
@@ -133,13 +151,15 @@ function isNoCandidate(error: AppError): boolean {
 
 let taskIds = 0;
 
+type AttemptHooks = { known(): void; progress(bytes: number): void };
+
 async function attemptFile(
   job: Job<Subject>,
-  crew: Crew,
+  { executor, hashApart }: Place,
+  mayHandOff: boolean,
   deps: TransferDeps,
   signal: AbortSignal,
-  place: 'anywhere' | 'worker',
-  progress: (bytes: number) => void,
+  { known, progress }: AttemptHooks,
 ): Promise<Outcome> {
   signal.throwIfAborted();
   const { input } = job;
@@ -148,16 +168,15 @@ async function attemptFile(
   const output = await job.output?.();
   let outcome: Outcome | undefined;
   try {
-    const handOff = place === 'anywhere' && crew.mayHandOff && input.kind === 'http';
     const task: Task = {
       id: ++taskIds,
       file: job.file,
       input: taskInput(handle, locator),
       maxFileBytes: deps.maxFileBytes,
       ...(output !== undefined && { outputFd: output.fd }),
-      ...(handOff && { handOffBytes: HAND_OFF_BYTES }),
+      ...(mayHandOff && executor.isLocal && input.kind === 'http' && { handOffBytes: HAND_OFF_BYTES }),
+      ...(hashApart && { hashApart }),
     };
-    const executor = await crew.pick(job, place);
     outcome = await executor.run(task, {
       progress,
       relocate() {
@@ -165,6 +184,7 @@ async function attemptFile(
         throw new AppError('INTERNAL', 'a file cannot be located again');
       },
       async admit(sizeBytes) {
+        known();
         await deps.admit?.(sizeBytes);
         deps.emit({ kind: 'sizeKnown', path: printable(job.file.path), sizeBytes });
       },
@@ -179,49 +199,4 @@ function taskInput(handle: FileHandle | undefined, locator: HttpLocator | undefi
   if (handle !== undefined) return { kind: 'fd', fd: handle.fd };
   if (locator !== undefined) return { kind: 'http', locator };
   throw new AppError('INTERNAL', 'a job without input');
-}
-
-type Crew = AsyncDisposable & {
-  readonly lanes: number;
-  readonly mayHandOff: boolean;
-  pick(job: Job<Subject>, place: 'anywhere' | 'worker'): Promise<Executor>;
-};
-
-/** This thread, and worker threads from the moment something is worth them. */
-function createCrew(jobs: readonly Job<Subject>[], deps: TransferDeps, signal: AbortSignal): Crew {
-  const { budget } = deps;
-  const remote = deps.http !== undefined;
-  const share = (threads: number): ExecutorSettings => ({
-    ...(deps.http !== undefined && { http: deps.http }),
-    connections: budget.connections,
-    windowSegments: Math.max(1, Math.floor(budget.windowSegments / threads)),
-  });
-  const local = createLocalExecutor(share(1), signal);
-  const knownBytes = jobs.reduce((sum, job) => sum + (job.sizeBytes ?? 0), 0);
-  const useWorkers = budget.workers > 0 && knownBytes >= WORKERS_FROM_BYTES;
-
-  let workers: Promise<readonly Executor[]> | undefined;
-
-  async function hire(): Promise<readonly Executor[]> {
-    const { createWorkerExecutor } = await import('./pool.ts');
-    return Array.from({ length: budget.workers }, () => createWorkerExecutor(share(budget.workers), signal));
-  }
-  return {
-    lanes: remote ? budget.connections : LOCAL_FILES_AT_ONCE * (1 + budget.workers),
-    mayHandOff: budget.workers > 0,
-    async pick(job, place) {
-      if (place === 'anywhere' && !(useWorkers && (job.sizeBytes ?? 0) > SMALL_FILE_BYTES)) return local;
-      workers ??= hire();
-      return leastBusy(await workers);
-    },
-    async [Symbol.asyncDispose]() {
-      for (const executor of [local, ...((await workers) ?? [])]) await executor[Symbol.asyncDispose]();
-    },
-  };
-}
-
-function leastBusy(executors: readonly Executor[]): Executor {
-  const best = [...executors].sort((a, b) => a.running - b.running)[0];
-  if (best === undefined) throw new AppError('INTERNAL', 'no worker thread');
-  return best;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { HttpSettings } from '../source/source.ts';
+import { createConnections } from './connections.ts';
 import type { HttpTransport } from './http.ts';
-import { createWindow } from './ranged.ts';
 import { type Outcome, runTask, type Task, type TaskDeps } from './task.ts';
 
 /** What a running task asks of the engine. */
@@ -9,30 +9,38 @@ export type TaskHooks = Pick<TaskDeps, 'relocate' | 'admit' | 'progress'>;
 
 /** Something that runs tasks: this thread, or a worker. */
 export interface Executor extends AsyncDisposable {
+  readonly isLocal: boolean;
   readonly running: number;
   run(task: Task, hooks: TaskHooks): Promise<Outcome>;
 }
 
 /** What a thread needs to run tasks; plain data. */
-export type ExecutorSettings = { readonly http?: HttpSettings; readonly connections: number; readonly windowSegments: number };
+export type ExecutorSettings = {
+  readonly http?: HttpSettings;
+  /** Most connections of this thread: one for each of its files, and further ones where they help. */
+  readonly connections: number;
+};
 
 /** Runs tasks in this thread. The HTTP library is loaded with the first task that needs it. */
 export function createLocalExecutor(settings: ExecutorSettings, signal: AbortSignal): Executor {
-  const window = createWindow(settings.windowSegments);
+  const connections = createConnections(settings.connections);
   let transport: Promise<HttpTransport> | undefined;
   let running = 0;
   const openTransport = async (http: HttpSettings): Promise<HttpTransport> => (await import('./http.ts')).createHttpTransport(http, settings.connections);
   return {
+    isLocal: true,
     get running() {
       return running;
     },
     async run(task, hooks) {
       running++;
+      connections.use();
       try {
         if (task.input.kind === 'http' && settings.http !== undefined) transport ??= openTransport(settings.http);
-        return await runTask(task, { ...hooks, http: await transport, window, signal });
+        return await runTask(task, { ...hooks, http: await transport, connections, signal });
       } finally {
         running--;
+        connections.release();
       }
     },
     async [Symbol.asyncDispose]() {

@@ -87,12 +87,13 @@ async function download(transport: HttpTransport, locator: HttpLocator, maxBytes
   }
   const chunks: Buffer[] = [];
   let length = 0;
-  // Leaving the loop by an error gives up the body.
-  for await (const chunk of object.body) {
-    length += chunk.length;
-    if (length > maxBytes) throw tooLarge(name, length, maxBytes);
-    chunks.push(chunk);
-  }
+  await object.read({
+    take(bytes) {
+      length += bytes.length;
+      if (length > maxBytes) throw tooLarge(name, length, maxBytes);
+      chunks.push(Buffer.from(bytes));
+    },
+  });
   return Buffer.concat(chunks);
 }
 

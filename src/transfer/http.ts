@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Dispatcher } from 'undici';
 import type { ByteRange } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
 import type { HttpSettings, Locator } from '../source/source.ts';
+import { type Answer, answerOf, type Taker } from './answer.ts';
 import { connectionError, lengthError, readFailure, statusError } from './httpErrors.ts';
-import { contentLength, contentRange, headerOf, hubCommit, objectFacts } from './httpHeaders.ts';
-import { createRoutes, type Route, type Routes } from './httpRoutes.ts';
+import { contentLength, contentRange, headerOf, hubCommit, objectFacts, type ResponseHeaders } from './httpHeaders.ts';
+import type { Routes } from './httpRoutes.ts';
+import { proxyFor } from './noProxy.ts';
+import { createPlainHttp, isPlain, type PlainHttp } from './plainHttp.ts';
 import { type Hop, isRedirect, MAX_REDIRECTS, nextHop, tooManyRedirects } from './redirect.ts';
+import { tlsSettings } from './tlsSettings.ts';
 
 export type HttpLocator = Extract<Locator, { kind: 'http' }>;
 
@@ -31,8 +34,8 @@ export type HttpObject = {
   /** Of S3, or the commit a hub serves. */
   readonly versionId?: string;
   readonly lastModified?: string;
-  /** Raw bytes as stored, to be iterated once; ends normally only after exactly `bodyBytes`, else throws as `open` does. */
-  readonly body: AsyncIterable<Buffer>;
+  /** Raw bytes as stored, once; ends normally only after exactly `bodyBytes`, else throws as `open` does, or what the taker throws. */
+  read(taker: Taker): Promise<void>;
   /** Gives up the body; of no effect once it is read. */
   discard(): Promise<void>;
 };
@@ -51,43 +54,79 @@ const DEFAULT_CONNECTIONS = 64;
 
 /** `connections`: most connections to one origin at a time. @throws CONFIG_INVALID */
 export async function createHttpTransport(settings: HttpSettings, connections = DEFAULT_CONNECTIONS): Promise<HttpTransport> {
-  const routes = await createRoutes(settings, connections);
-  const close = (): Promise<void> => routes.close();
+  const tls = await tlsSettings(settings);
+  let routes: Promise<Routes> | undefined;
+  const client: Client = {
+    settings,
+    plain: createPlainHttp(settings, tls),
+    library: () => (routes ??= import('./httpRoutes.ts').then(({ createRoutes }) => createRoutes(settings, tls, connections))),
+    unusual: new Set(),
+  };
+  const close = async (): Promise<void> => {
+    client.plain.close();
+    await (await routes)?.close();
+  };
   return {
-    open: (locator, request) => open({ routes, settings, request }, { url: new URL(locator.url), headers: locator.headers }),
+    open: (locator, request) => open({ ...client, request }, { url: new URL(locator.url), headers: locator.headers }),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-type Exchange = { readonly routes: Routes; readonly settings: HttpSettings; readonly request: HttpRequest };
+type Client = {
+  readonly settings: HttpSettings;
+  /** The HTTP library, loaded when it is needed. */
+  library(): Promise<Routes>;
+  readonly plain: PlainHttp;
+  /** Origins that have answered in a way only the library reads. */
+  readonly unusual: Set<string>;
+};
+
+type Exchange = Client & { readonly request: HttpRequest };
 
 async function open(exchange: Exchange, first: Hop): Promise<HttpObject> {
   let hop = first;
   let commit: string | undefined;
   for (let redirects = 0; ; redirects++) {
-    const route = exchange.routes.routeTo(hop.url);
-    const response = await send(exchange, hop, route);
+    const response = await send(exchange, hop);
     // Of the hub itself only: where it sends us may say anything.
     if (hop.url.origin === first.url.origin) commit ??= hubCommit(response.headers);
-    const location = isRedirect(response.statusCode) ? headerOf(response.headers, 'location') : undefined;
+    const location = isRedirect(response.status) ? headerOf(response.headers, 'location') : undefined;
     if (location === undefined || isForeignRegion(hop.url, response)) {
-      if (!isEmptyObject(exchange.request, response)) return receive(exchange, hop.url, route, response, commit);
-      await discard(response);
+      if (!isEmptyObject(exchange.request, response)) return receive(exchange, hop.url, response, commit);
+      await response.discard();
       const { range: _, ...request } = exchange.request;
       return open({ ...exchange, request }, first);
     }
-    await discard(response);
+    await response.discard();
     if (redirects === MAX_REDIRECTS) throw tooManyRedirects(hop);
     hop = nextHop(hop, location);
   }
 }
 
-async function send({ settings, request }: Exchange, hop: Hop, route: Route): Promise<Dispatcher.ResponseData> {
+async function send({ settings, request, plain, library, unusual }: Exchange, hop: Hop): Promise<Answer> {
   const { range, ifMatch, signal } = request;
   signal.throwIfAborted();
+  const headers = {
+    ...hop.headers,
+    // Signed are the bytes as stored; a compressed transfer would only have to be undone.
+    'accept-encoding': 'identity',
+    ...(range !== undefined && { range: `bytes=${range.start}-${range.end - 1}` }),
+    ...(ifMatch !== undefined && { 'if-match': ifMatch }),
+  };
   try {
-    return await route.dispatcher.request({
+    if (
+      settings.reader !== 'library' &&
+      proxyFor(hop.url, settings.proxy) === undefined &&
+      !unusual.has(hop.url.origin) &&
+      isPlain({ url: hop.url, headers })
+    ) {
+      const answer = await plain.request({ url: hop.url, headers, signal });
+      if (answer !== 'unusual') return answer;
+      unusual.add(hop.url.origin);
+    }
+    const dispatcher = (await library()).dispatcherFor(hop.url);
+    const response = await dispatcher.request({
       origin: hop.url.origin,
       path: hop.url.pathname + hop.url.search,
       method: 'GET',
@@ -95,38 +134,33 @@ async function send({ settings, request }: Exchange, hop: Hop, route: Route): Pr
       // Per request, because the connections that a proxy agent makes do not know the agent's own timeouts.
       headersTimeout: settings.stallTimeoutMs,
       bodyTimeout: settings.stallTimeoutMs,
-      headers: {
-        ...hop.headers,
-        // Signed are the bytes as stored; a compressed transfer would only have to be undone.
-        'accept-encoding': 'identity',
-        ...(range !== undefined && { range: `bytes=${range.start}-${range.end - 1}` }),
-        ...(ifMatch !== undefined && { 'if-match': ifMatch }),
-      },
+      headers,
     });
+    return answerOf(response);
   } catch (error) {
     signal.throwIfAborted();
-    throw connectionError(error, hop.url, settings, route.through);
+    throw connectionError(error, hop.url, settings);
   }
 }
 
 /** A presigned URL holds for its host only: following S3 to the bucket's region would end in a refused signature that explains nothing. */
-function isForeignRegion(url: URL, response: Dispatcher.ResponseData): boolean {
+function isForeignRegion(url: URL, response: Answer): boolean {
   return url.searchParams.has('X-Amz-Signature') && headerOf(response.headers, 'x-amz-bucket-region') !== undefined;
 }
 
 /** No range of an empty object can be satisfied. Servers say so with 416 in several ways; without the range all say the same. */
-function isEmptyObject({ range }: HttpRequest, response: Dispatcher.ResponseData): boolean {
-  return response.statusCode === 416 && range?.start === 0;
+function isEmptyObject({ range }: HttpRequest, response: Answer): boolean {
+  return response.status === 416 && range?.start === 0;
 }
 
-async function receive(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData, commit: string | undefined): Promise<HttpObject> {
+async function receive(exchange: Exchange, url: URL, response: Answer, commit: string | undefined): Promise<HttpObject> {
   const { signal } = exchange.request;
-  switch (response.statusCode) {
+  switch (response.status) {
     case 200:
     case 206: {
       const problem = findProblem(exchange.request, url, response);
-      if (problem === undefined) return { ...accept(exchange, url, route, response), ...(commit !== undefined && { versionId: commit }) };
-      await discard(response);
+      if (problem === undefined) return { ...accept(exchange, url, response), ...(commit !== undefined && { versionId: commit }) };
+      await response.discard();
       throw problem;
     }
     default: {
@@ -138,7 +172,7 @@ async function receive(exchange: Exchange, url: URL, route: Route, response: Dis
 }
 
 /** What keeps a 200 or 206 from being what was asked for: its bytes would otherwise land in the wrong place. */
-function findProblem({ range, ifMatch }: HttpRequest, url: URL, { statusCode: status, headers }: Dispatcher.ResponseData): AppError | undefined {
+function findProblem({ range, ifMatch }: HttpRequest, url: URL, { status, headers }: Answer): AppError | undefined {
   const length = contentLength(headers);
   const { etag } = objectFacts(headers);
   if (Number.isNaN(length)) return problem('SOURCE_UNAVAILABLE', url, 'gives no sensible length', { status });
@@ -168,14 +202,14 @@ function findProblem({ range, ifMatch }: HttpRequest, url: URL, { statusCode: st
 }
 
 /** 206, or a 200 that sends a range all the same, as gofakes3 (`rclone serve s3`) does: taken for the whole, it would be a truncated object. */
-function isPartial(headers: Dispatcher.ResponseData['headers'], status: number, range: ByteRange | undefined): boolean {
+function isPartial(headers: ResponseHeaders, status: number, range: ByteRange | undefined): boolean {
   if (status === 206) return true;
   const sent = range === undefined ? undefined : contentRange(headers)?.range;
   return sent !== undefined && contentLength(headers) === sent.end - sent.start;
 }
 
-function accept(exchange: Exchange, url: URL, route: Route, response: Dispatcher.ResponseData): HttpObject {
-  const partial = isPartial(response.headers, response.statusCode, exchange.request.range) ? contentRange(response.headers) : undefined;
+function accept(exchange: Exchange, url: URL, response: Answer): HttpObject {
+  const partial = isPartial(response.headers, response.status, exchange.request.range) ? contentRange(response.headers) : undefined;
   const length = contentLength(response.headers);
   const bodyBytes = partial === undefined ? length : partial.range.end - partial.range.start;
   return {
@@ -183,40 +217,36 @@ function accept(exchange: Exchange, url: URL, route: Route, response: Dispatcher
     totalBytes: partial === undefined ? length : partial.total,
     bodyBytes,
     ...objectFacts(response.headers),
-    body: readBody(exchange, url, route, response, bodyBytes),
-    discard: () => discard(response),
+    read: (taker) => readBody(exchange, url, response, bodyBytes, taker),
+    discard: () => response.discard(),
   };
 }
 
-async function* readBody(
-  { settings, request }: Exchange,
-  url: URL,
-  route: Route,
-  response: Dispatcher.ResponseData,
-  bodyBytes: number | undefined,
-): AsyncGenerator<Buffer, void, undefined> {
+async function readBody({ settings, request }: Exchange, url: URL, response: Answer, bodyBytes: number | undefined, taker: Taker): Promise<void> {
   let received = 0;
+  // What the taker throws is no failure of the connection.
+  let refusal: { readonly error: unknown } | undefined;
   try {
-    const stream: AsyncIterable<Buffer> = response.body;
-    for await (const chunk of stream) {
-      received += chunk.length;
-      if (bodyBytes !== undefined && received > bodyBytes) throw lengthError(url, bodyBytes, received);
-      yield chunk;
-    }
+    await response.read({
+      ...(taker.lend !== undefined && { lend: taker.lend }),
+      take(bytes) {
+        received += bytes.length;
+        if (bodyBytes !== undefined && received > bodyBytes) throw lengthError(url, bodyBytes, received);
+        try {
+          taker.take(bytes);
+        } catch (error) {
+          refusal = { error };
+          throw error;
+        }
+      },
+    });
   } catch (error) {
+    if (refusal !== undefined) throw refusal.error;
     request.signal.throwIfAborted();
-    throw connectionError(error, url, settings, route.through);
+    throw connectionError(error, url, settings);
   }
   request.signal.throwIfAborted();
   if (bodyBytes !== undefined && received < bodyBytes) throw lengthError(url, bodyBytes, received);
-}
-
-/** Reads on where little is left, so that the connection can be used again; else drops it. */
-async function discard({ body }: Dispatcher.ResponseData): Promise<void> {
-  if (body.destroyed) return;
-  // Reading on would wait for whoever began to read.
-  if (body.readableDidRead) body.destroy();
-  else await body.dump({ limit: 64 * 1024 });
 }
 
 function problem(code: 'SOURCE_CHANGED' | 'SOURCE_UNAVAILABLE', url: URL, what: string, context: AppError['context']): AppError {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Dispatcher } from 'undici';
 import { AppError, asAppError, type ErrorCode, type ErrorContext, systemErrorCode } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import type { HttpSettings } from '../source/source.ts';
+import type { Answer } from './answer.ts';
 import { headerOf } from './httpHeaders.ts';
+import { proxyFor } from './noProxy.ts';
 
 /** What an answer says about its failure: the status, and what S3 writes in its XML body. */
 export type FailedAnswer = {
@@ -39,14 +40,14 @@ export function isRangeIgnored(error: unknown): boolean {
 }
 
 /** Reads at most 4 KiB of an answer that is of no further use, and gives up the rest. */
-export async function readFailure(response: Dispatcher.ResponseData): Promise<FailedAnswer> {
-  const text = await readStart(response.body);
+export async function readFailure(answer: Answer): Promise<FailedAnswer> {
+  const text = await readStart(answer);
   const element = (name: string): string | undefined => new RegExp(`<${name}>([A-Za-z0-9._-]{1,64})</${name}>`).exec(text)?.[1];
   const s3Code = element('Code');
-  const region = headerOf(response.headers, 'x-amz-bucket-region') ?? element('Region');
-  const hubCode = /^[A-Za-z]{1,64}$/.exec(headerOf(response.headers, 'x-error-code') ?? '')?.[0];
+  const region = headerOf(answer.headers, 'x-amz-bucket-region') ?? element('Region');
+  const hubCode = /^[A-Za-z]{1,64}$/.exec(headerOf(answer.headers, 'x-error-code') ?? '')?.[0];
   return {
-    status: response.statusCode,
+    status: answer.status,
     ...(hubCode !== undefined && { hubCode }),
     ...(s3Code !== undefined && { s3Code }),
     ...(region !== undefined && { region: printable(region, 64) }),
@@ -102,20 +103,21 @@ export function statusError(answer: FailedAnswer, url: URL, retryAfter: string |
 }
 
 /** A failure of the connection, before or within the body, as an error. By error code, never by message text. */
-export function connectionError(cause: unknown, url: URL, settings: HttpSettings, through: 'direct' | 'proxy'): AppError {
+export function connectionError(cause: unknown, url: URL, settings: HttpSettings): AppError {
   const uri = redactUri(url.href);
-  const code = systemErrorCode(cause);
+  const through = proxyFor(url, settings.proxy) === undefined ? 'direct' : 'proxy';
+  const code = cause instanceof AppError ? undefined : systemErrorCode(cause);
   if (code === undefined) return asAppError(cause);
   const way = through === 'proxy' ? `${uri} (through the proxy)` : uri;
   const make = (errorCode: ErrorCode, message: string, retry: 'no' | 'again'): AppError => new AppError(errorCode, message, { context: { uri, retry }, cause });
   switch (code) {
     case 'UND_ERR_CONNECT_TIMEOUT':
     case 'ETIMEDOUT':
-      return make('SOURCE_TIMEOUT', `no connection to ${way} within ${settings.connectTimeoutMs} ms`, 'again');
+      return timeoutError('connect', url, settings, cause);
     case 'UND_ERR_HEADERS_TIMEOUT':
-      return make('SOURCE_TIMEOUT', `no answer from ${way} for ${settings.stallTimeoutMs} ms`, 'again');
+      return timeoutError('head', url, settings, cause);
     case 'UND_ERR_BODY_TIMEOUT':
-      return make('SOURCE_TIMEOUT', `no data from ${way} for ${settings.stallTimeoutMs} ms`, 'again');
+      return timeoutError('body', url, settings, cause);
     case 'UND_ERR_INVALID_ARG':
       // The library's way of reporting 407; everything else it could mean is excluded before the request.
       return through === 'proxy' ? make('SOURCE_DENIED', `the proxy for ${uri} wants authentication (HTTP 407)`, 'no') : asAppError(cause);
@@ -125,6 +127,20 @@ export function connectionError(cause: unknown, url: URL, settings: HttpSettings
       if (isTlsFailure(code)) return make('TLS_FAILED', `the TLS connection to ${way} cannot be trusted: ${code}`, 'no');
       return make('SOURCE_UNAVAILABLE', `the connection to ${way} failed: ${printable(code, 64)}`, 'again');
   }
+}
+
+/** What a connection was waiting for. */
+export type Phase = 'connect' | 'head' | 'body';
+
+export function timeoutError(phase: Phase, url: URL, settings: HttpSettings, cause?: unknown): AppError {
+  const uri = redactUri(url.href);
+  const way = proxyFor(url, settings.proxy) === undefined ? uri : `${uri} (through the proxy)`;
+  const messages: Readonly<Record<Phase, string>> = {
+    connect: `no connection to ${way} within ${settings.connectTimeoutMs} ms`,
+    head: `no answer from ${way} for ${settings.stallTimeoutMs} ms`,
+    body: `no data from ${way} for ${settings.stallTimeoutMs} ms`,
+  };
+  return new AppError('SOURCE_TIMEOUT', messages[phase], { context: { uri, retry: 'again' }, cause });
 }
 
 /** The body ended early, or went on for too long. */
@@ -153,18 +169,19 @@ function isTlsFailure(code: string): boolean {
   return ['EPROTO', 'HOSTNAME_MISMATCH', 'INVALID_CA', 'INVALID_PURPOSE', 'PATH_LENGTH_EXCEEDED', 'UND_ERR_PRX_TLS'].includes(code);
 }
 
-async function readStart(body: Dispatcher.ResponseData['body']): Promise<string> {
+async function readStart(answer: Answer): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   try {
-    const stream: AsyncIterable<Buffer> = body;
-    for await (const chunk of stream) {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length >= MAX_ERROR_BODY) break;
-    }
+    await answer.read({
+      take(bytes) {
+        chunks.push(Buffer.from(bytes.subarray(0, MAX_ERROR_BODY - length)));
+        length += bytes.length;
+        if (length >= MAX_ERROR_BODY) throw new Error('enough');
+      },
+    });
   } catch {
-    // The status is known; a body that breaks off can only make the message poorer.
+    // The status is known; a body that breaks off, or is long, can only make the message poorer.
   }
-  return Buffer.concat(chunks).subarray(0, MAX_ERROR_BODY).toString('latin1');
+  return Buffer.concat(chunks).toString('latin1');
 }

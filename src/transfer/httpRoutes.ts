@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { SecureContext } from 'node:tls';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
-import { AppError } from '../base/errors.ts';
 import type { HttpSettings } from '../source/source.ts';
-import { bypassesProxy } from './noProxy.ts';
+import { proxyFor } from './noProxy.ts';
+import type { TlsSettings } from './plainHttp.ts';
 
-export type Route = { readonly dispatcher: Dispatcher; readonly through: 'direct' | 'proxy' };
-
-/** Connection pools, one for direct connections and one for each proxy. */
-export type Routes = { routeTo(url: URL): Route; close(): Promise<void> };
+/** The library's connection pools, one for direct connections and one for each proxy. */
+export type Routes = { dispatcherFor(url: URL): Dispatcher; close(): Promise<void> };
 
 const MAX_HEADER_BYTES = 32 * 1024;
 
-/** Chooses the proxy itself: the library's own agent sends https through HTTP_PROXY when HTTPS_PROXY is unset, and knows no CIDR blocks. @throws CONFIG_INVALID */
-export async function createRoutes(settings: HttpSettings, connections: number): Promise<Routes> {
-  const secure = await tlsOptions(settings);
+/** The proxy is chosen here: the library's own agent sends https through HTTP_PROXY when HTTPS_PROXY is unset, and knows no CIDR blocks. */
+export function createRoutes(settings: HttpSettings, secure: TlsSettings, connections: number): Routes {
   const tls = { ...secure, timeout: settings.connectTimeoutMs, autoSelectFamily: true };
   const options = {
     connections,
@@ -24,38 +20,20 @@ export async function createRoutes(settings: HttpSettings, connections: number):
     maxHeaderSize: MAX_HEADER_BYTES,
     connect: tls,
   } satisfies Agent.Options;
-  const direct: Route = { dispatcher: new Agent(options), through: 'direct' };
-  const viaProxy = (uri: string | undefined): Route | undefined => {
-    if (uri === undefined) return undefined;
-    // The private CA may have signed the proxy's certificate as well as the server's.
-    return {
-      dispatcher: new ProxyAgent({ ...options, uri, connectTimeout: settings.connectTimeoutMs, requestTls: tls, proxyTls: tls }),
-      through: 'proxy',
-    };
-  };
-  const http = viaProxy(settings.proxy?.http);
-  const https = viaProxy(settings.proxy?.https);
-  const none = settings.proxy?.none ?? '';
+  const direct = new Agent(options);
+  // The private CA may have signed the proxy's certificate as well as the server's.
+  const via = (uri: string): Dispatcher => new ProxyAgent({ ...options, uri, connectTimeout: settings.connectTimeoutMs, requestTls: tls, proxyTls: tls });
+  const proxies = new Map<string, Dispatcher>();
   return {
-    routeTo(url) {
-      const proxy = url.protocol === 'https:' ? https : http;
-      return proxy === undefined || bypassesProxy(url, none) ? direct : proxy;
+    dispatcherFor(url) {
+      const proxy = proxyFor(url, settings.proxy);
+      if (proxy === undefined) return direct;
+      const dispatcher = proxies.get(proxy) ?? via(proxy);
+      proxies.set(proxy, dispatcher);
+      return dispatcher;
     },
     async close() {
-      await Promise.all([direct, http, https].map((route) => route?.dispatcher.destroy()));
+      await Promise.all([direct, ...proxies.values()].map((dispatcher) => dispatcher.destroy()));
     },
   };
-}
-
-/** Said for every connection, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off behind the plan's back. */
-async function tlsOptions(settings: HttpSettings): Promise<{ rejectUnauthorized: boolean; secureContext?: SecureContext }> {
-  if (settings.caPem === undefined) return { rejectUnauthorized: settings.verifyTls };
-  const tls = await import('node:tls');
-  try {
-    // Made once: given as `ca`, all roots would be parsed again for each connection.
-    const secureContext = tls.createSecureContext({ ca: [...tls.getCACertificates('default'), settings.caPem] });
-    return { rejectUnauthorized: settings.verifyTls, secureContext };
-  } catch (cause) {
-    throw new AppError('CONFIG_INVALID', 'the CA bundle cannot be used', { cause });
-  }
 }

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BlockList, isIP } from 'node:net';
+import type { HttpSettings } from '../source/source.ts';
+
+/** The proxy for this URL; undefined: it is reached directly. */
+export function proxyFor(url: URL, proxy: HttpSettings['proxy']): string | undefined {
+  const uri = url.protocol === 'https:' ? proxy?.https : proxy?.http;
+  return uri === undefined || bypassesProxy(url, proxy?.none ?? '') ? undefined : uri;
+}
 
 /**
  * Whether NO_PROXY exempts this URL: names with all their subdomains (`example.com`, `.example.com`, `*.example.com`), `*`, an optional

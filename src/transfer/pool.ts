@@ -56,6 +56,7 @@ export function createWorkerExecutor(settings: ExecutorSettings, signal: AbortSi
   signal.addEventListener('abort', onAbort, { once: true });
 
   return {
+    isLocal: false,
     get running() {
       return tasks.size;
     },

@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ByteRange } from '../base/brands.ts';
 import { AppError, asAppError } from '../base/errors.ts';
 import type { Locator } from '../source/source.ts';
+import type { Taker } from './answer.ts';
 import { backoffMs, isRetryable } from './backoff.ts';
+import type { Connections } from './connections.ts';
 import type { HttpObject, HttpTransport } from './http.ts';
 import { isRangeIgnored } from './httpErrors.ts';
 
@@ -12,46 +14,46 @@ type HttpLocator = Extract<Locator, { kind: 'http' }>;
 /** What the source said of an object besides its bytes. */
 export type ObjectFacts = { readonly etag?: string; readonly versionId?: string; readonly lastModified?: string };
 
-/** The body of one object in order, fetched in ranges where the server allows it. `close` gives up what is not read. */
+/** Gets the bytes of one object, each with its place in it. */
+export type Sink = {
+  /** Whether bytes may arrive out of order; each stretch that was begun goes on where it stopped. */
+  readonly anyOrder: boolean;
+  /** Memory for bytes that are to arrive at `position`, at least 32 KiB. */
+  lend?(position: number): Buffer | undefined;
+  /** Bytes are the sink's only during the call. What it throws ends the transfer. */
+  put(bytes: Buffer, position: number): void;
+};
+
+/** An object whose length is known as far as the server tells it. `close` gives up what is not read. */
 export type ObjectReader = {
   readonly totalBytes: number | undefined;
   readonly facts: ObjectFacts;
-  readonly body: AsyncIterable<Buffer>;
+  /** Fetches it, in ranges where the server allows it; once. When this has ended, well or not, nothing is put any more. */
+  copyTo(sink: Sink): Promise<void>;
   close(): Promise<void>;
 };
 
-export type ReaderDeps = { readonly window: Window; readonly signal: AbortSignal; relocate(): Promise<HttpLocator> };
+export type ReaderDeps = { readonly connections: Connections; readonly signal: AbortSignal; relocate(): Promise<HttpLocator> };
 
-/** Length of one range request, in bytes. */
-export const SEGMENT_BYTES = 8 * 1024 * 1024;
+/** Length of the first range, whose answer tells how long the object is, in bytes. */
+export const FIRST_BYTES = 8 * 1024 * 1024;
+/** Bounds of the others: long enough to make up for the wait between two of them, short enough to be shared out. */
+export const LEAST_RANGE_BYTES = 8 * 1024 * 1024;
+const MOST_RANGE_BYTES = 64 * 1024 * 1024;
+const MOST_RANGES_AT_ONCE = 16;
 const MAX_ATTEMPTS = 5;
-
-/** How many segments of all running tasks of a thread may be held in memory ahead of their turn. */
-export type Window = { take(): boolean; give(): void };
-
-export function createWindow(segments: number): Window {
-  let free = segments;
-  return {
-    take() {
-      if (free === 0) return false;
-      free--;
-      return true;
-    },
-    give() {
-      free++;
-    },
-  };
-}
+/** How often it is asked whether another connection is worth it, in milliseconds. */
+const GROW_MS = 50;
 
 /**
- * Opens an object with a request for its first segment, whose answer tells length and ETag. The rest follows in ranges
- * pinned to that ETag, several at once, each resumed where it broke. Without ranges or a strong ETag: one plain stream.
+ * Opens an object with a request for its first range, whose answer tells length and ETag. The rest follows in ranges pinned to that ETag,
+ * several at once where one connection is not enough, each resumed where it broke. Without ranges or a strong ETag: one plain stream.
  * @throws the SOURCE_… codes after the last attempt
  */
 export async function readObject(transport: HttpTransport, locator: HttpLocator, deps: ReaderDeps): Promise<ObjectReader> {
   const stop = new AbortController();
   const state: State = { transport, locator, deps, stop, signal: AbortSignal.any([deps.signal, stop.signal]), etag: undefined };
-  const first = await withRetries(state, () => transport.open(state.locator, { range: { start: 0, end: SEGMENT_BYTES }, signal: state.signal }));
+  const first = await withRetries(state, () => transport.open(state.locator, { range: { start: 0, end: FIRST_BYTES }, signal: state.signal }));
   const { totalBytes } = first;
   const facts: ObjectFacts = {
     ...(first.etag !== undefined && { etag: first.etag }),
@@ -60,24 +62,22 @@ export async function readObject(transport: HttpTransport, locator: HttpLocator,
   };
   state.etag = first.etag;
   const close = async (): Promise<void> => {
-    state.stop.abort();
     await first.discard();
+    state.stop.abort();
   };
-  if (first.status === 200 || totalBytes === undefined || totalBytes <= SEGMENT_BYTES) {
-    return {
-      totalBytes,
-      facts,
-      close,
-      body: first.etag === undefined || totalBytes === undefined ? first.body : segment(state, { start: 0, end: totalBytes }, first),
-    };
+  const reader = (totalBytes: number | undefined, copyTo: ObjectReader['copyTo']): ObjectReader => ({ totalBytes, facts, copyTo, close });
+  if (totalBytes === undefined) return reader(undefined, (sink) => inOneStream(first, sink));
+  if (first.status === 200 || totalBytes <= FIRST_BYTES) {
+    if (first.etag === undefined) return reader(totalBytes, (sink) => inOneStream(first, sink));
+    return reader(totalBytes, (sink) => segment(state, { start: 0, end: totalBytes }, sink, first));
   }
   if (first.etag === undefined) {
     // Nothing would tell whether later ranges belong to the same content: take it all in one answer.
     await first.discard();
     const whole = await withRetries(state, () => transport.open(state.locator, { signal: state.signal }));
-    return { totalBytes: whole.totalBytes, facts, body: whole.body, close: () => whole.discard() };
+    return { ...reader(whole.totalBytes, (sink) => inOneStream(whole, sink)), close: () => whole.discard() };
   }
-  return { totalBytes, facts, close, body: inOrder(state, totalBytes, first) };
+  return reader(totalBytes, (sink) => inRanges(state, totalBytes, first, sink));
 }
 
 type State = {
@@ -90,57 +90,85 @@ type State = {
   etag: string | undefined;
 };
 
-/** Streams the segment whose turn it is; later ones are fetched into memory meanwhile, as far as the window allows. */
-async function* inOrder(state: State, totalBytes: number, first: HttpObject): AsyncIterable<Buffer> {
-  const ranges: ByteRange[] = [];
-  for (let start = 0; start < totalBytes; start += SEGMENT_BYTES) ranges.push({ start, end: Math.min(start + SEGMENT_BYTES, totalBytes) });
-  const ahead = new Map<number, Prefetch>();
-  let next = 1;
-  const fill = (): void => {
-    while (next < ranges.length && state.deps.window.take()) {
-      const range = ranges[next];
-      if (range !== undefined) ahead.set(next, prefetch(segment(state, range)));
-      next++;
+function inOneStream(object: HttpObject, sink: Sink): Promise<void> {
+  let position = 0;
+  return object.read({
+    take(bytes) {
+      position += bytes.length;
+      sink.put(bytes, position - bytes.length);
+    },
+  });
+}
+
+/** One connection takes range after range; others join it while this thread waits for bytes more than it works. */
+async function inRanges(state: State, totalBytes: number, first: HttpObject, sink: Sink): Promise<void> {
+  const { connections } = state.deps;
+  const queue = rangesOf(totalBytes);
+  let failure: { readonly error: unknown } | undefined;
+  const lane = async (): Promise<void> => {
+    try {
+      for (let range = queue.shift(); range !== undefined; range = queue.shift()) await segment(state, range, sink, range.start === 0 ? first : undefined);
+    } catch (error) {
+      // Later ones fail because of this one.
+      failure ??= { error };
+      state.stop.abort();
     }
   };
-  try {
-    for (const [i, range] of ranges.entries()) {
-      if (next <= i) next = i + 1;
-      fill();
-      const fetched = ahead.get(i);
-      if (fetched === undefined) yield* segment(state, range, i === 0 ? first : undefined);
-      else {
-        yield* fetched.drain();
-        ahead.delete(i);
-        state.deps.window.give();
-      }
-    }
-  } finally {
-    state.stop.abort();
-    for (const fetched of ahead.values()) {
-      await fetched.settled;
-      state.deps.window.give();
-    }
-  }
+  const lanes = [lane()];
+  let running = 1;
+  const helper = async (): Promise<void> => {
+    running++;
+    await lane();
+    running--;
+    connections.release();
+  };
+  const grow = (): void => {
+    for (let n = running; n > 0 && queue.length > 0 && connections.tryUse(); n--) lanes.push(helper());
+  };
+  const timer = sink.anyOrder ? setInterval(grow, GROW_MS) : undefined;
+  // Lanes are added while others run: all of them are over when the first is and no other is left.
+  for (let i = 0; i < lanes.length; i++) await lanes[i];
+  clearInterval(timer);
+  if (failure !== undefined) throw failure.error;
+}
+
+function rangesOf(totalBytes: number): ByteRange[] {
+  const length = Math.min(MOST_RANGE_BYTES, Math.max(LEAST_RANGE_BYTES, Math.ceil((totalBytes - FIRST_BYTES) / (2 * MOST_RANGES_AT_ONCE))));
+  const ranges: ByteRange[] = [{ start: 0, end: FIRST_BYTES }];
+  for (let start = FIRST_BYTES; start < totalBytes; start += length) ranges.push({ start, end: Math.min(start + length, totalBytes) });
+  return ranges;
 }
 
 /** One range, pinned to the ETag, going on from the last byte that arrived after each interruption. */
-async function* segment(state: State, range: ByteRange, opened?: HttpObject): AsyncIterable<Buffer> {
+async function segment(state: State, range: ByteRange, sink: Sink, opened?: HttpObject): Promise<void> {
   let position = range.start;
   let object = opened;
+  let refusal: { readonly error: unknown } | undefined;
+  const taker: Taker = {
+    lend: () => sink.lend?.(position),
+    take(bytes) {
+      if (position + bytes.length > range.end)
+        throw new AppError('SOURCE_UNAVAILABLE', 'the server sent more bytes than asked for', { context: { retry: 'no' } });
+      try {
+        sink.put(bytes, position);
+      } catch (error) {
+        refusal = { error };
+        throw error;
+      }
+      position += bytes.length;
+    },
+  };
   for (let attempt = 1; ; attempt++) {
     try {
       object ??= await openPinned(state, { start: position, end: range.end });
-      for await (const chunk of object.body) {
-        position += chunk.length;
-        if (position > range.end) throw new AppError('SOURCE_UNAVAILABLE', 'the server sent more bytes than asked for', { context: { retry: 'no' } });
-        yield chunk;
-      }
+      await object.read(taker);
       if (position === range.end) return;
       throw new AppError('SOURCE_UNAVAILABLE', `the connection ended at byte ${position} of ${range.end}`, { context: { retry: 'again' } });
     } catch (error) {
       await object?.discard();
       object = undefined;
+      // Nothing to do with the connection: another attempt would end the same.
+      if (refusal !== undefined) throw refusal.error;
       if (state.etag === undefined && position > range.start) throw error;
       if (isRangeIgnored(error)) throw startOver(error);
       await pauseOrThrow(state, error, attempt);
@@ -179,38 +207,4 @@ async function pauseOrThrow(state: State, error: unknown, attempt: number): Prom
 function exhausted(error: unknown, attempts: number): AppError {
   const { code, message, hint, context } = asAppError(error);
   return new AppError(code, `${message} (after ${attempts} attempts)`, { hint, context: { ...context, retry: 'no' }, cause: error });
-}
-
-type Prefetch = { drain(): AsyncIterable<Buffer>; readonly settled: Promise<void> };
-
-/** Pulls a segment into memory in the background. An error waits there until the segment's turn. */
-function prefetch(source: AsyncIterable<Buffer>): Prefetch {
-  const chunks: Buffer[] = [];
-  let failure: { readonly error: unknown } | undefined;
-  let done = false;
-  let wake: () => void = () => {};
-  const settled = (async () => {
-    try {
-      for await (const chunk of source) {
-        chunks.push(chunk);
-        wake();
-      }
-    } catch (error) {
-      failure = { error };
-    }
-    done = true;
-    wake();
-  })();
-  return {
-    settled,
-    async *drain() {
-      for (;;) {
-        const chunk = chunks.shift();
-        if (chunk !== undefined) yield chunk;
-        else if (failure !== undefined) throw failure.error;
-        else if (done) return;
-        else await new Promise<void>((resolve) => (wake = resolve));
-      }
-    },
-  };
 }

@@ -5,11 +5,11 @@ import { AppError, fromSystemError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { ManifestFile, Part } from '../oms/manifest.ts';
 import type { Locator } from '../source/source.ts';
-import { createChecker } from './checker.ts';
-import { createDigester, type UnsignedFile } from './digester.ts';
+import type { Connections } from './connections.ts';
+import type { UnsignedFile } from './digester.ts';
 import type { HttpTransport } from './http.ts';
-import { type ObjectFacts, readObject, type Window } from './ranged.ts';
-import { createWriter } from './writer.ts';
+import { type ObjectFacts, readObject } from './ranged.ts';
+import { createSink } from './sink.ts';
 
 const read = promisify(readCallback);
 const fstat = promisify(fstatCallback) as (fd: number, options: { bigint: true }) => Promise<BigIntStats>;
@@ -29,6 +29,8 @@ export type Task = {
   readonly input: { readonly kind: 'fd'; readonly fd: number } | { readonly kind: 'http'; readonly locator: Extract<Locator, { kind: 'http' }> };
   readonly outputFd?: number;
   readonly maxFileBytes: number;
+  /** Hash it in a thread of its own. */
+  readonly hashApart?: boolean;
   /** An object longer than this is given back to be run elsewhere. */
   readonly handOffBytes?: number;
 };
@@ -39,7 +41,7 @@ export type Outcome =
 
 export type TaskDeps = {
   readonly http: HttpTransport | undefined;
-  readonly window: Window;
+  readonly connections: Connections;
   readonly signal: AbortSignal;
   /** A fresh address, when the old one expired or failed. */
   relocate(): Promise<Extract<Locator, { kind: 'http' }>>;
@@ -69,16 +71,9 @@ async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>,
   try {
     if (totalBytes !== undefined && task.handOffBytes !== undefined && totalBytes > task.handOffBytes) return { kind: 'handOff', sizeBytes: totalBytes };
     if (totalBytes !== undefined) await admit(task, totalBytes, deps);
-    await using sink = await createSink(task);
-    let sizeBytes = 0;
-    for await (const chunk of object.body) {
-      sizeBytes += chunk.length;
-      // The length may have been a lie, or absent.
-      if (sizeBytes > task.maxFileBytes) throw tooLarge(task.file, sizeBytes, task.maxFileBytes);
-      await sink.take(chunk);
-      deps.progress(chunk.length);
-    }
-    return { kind: 'ok', sizeBytes, parts: await sink.finish(), facts: object.facts };
+    await using sink = await createSink(task, deps.progress);
+    await object.copyTo(sink);
+    return { kind: 'ok', ...(await sink.finish()), facts: object.facts };
   } finally {
     await object.close();
   }
@@ -87,54 +82,29 @@ async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>,
 async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<Outcome> {
   const before = await fstat(fd, { bigint: true });
   await admit(task, Number(before.size), deps);
-  await using sink = await createSink(task);
+  await using sink = await createSink(task, deps.progress);
   let position = 0;
-  let buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  // Two buffers: one is read into while the other is hashed, and written.
+  let [buffer, spare] = [Buffer.allocUnsafeSlow(READ_BYTES), Buffer.allocUnsafeSlow(READ_BYTES)];
   let pending = read(fd, buffer, 0, READ_BYTES, 0);
-  // Two buffers: one is read into while the other is hashed. With a writer, which keeps buffers, each read gets a new one.
-  let spare = Buffer.allocUnsafeSlow(READ_BYTES);
-  for (;;) {
-    const { bytesRead } = await pending.catch((error: unknown) => Promise.reject(fromSystemError(error, `reading ${printable(task.file.path)}`)));
-    if (bytesRead === 0) break;
-    deps.signal.throwIfAborted();
-    const chunk = buffer.subarray(0, bytesRead);
-    position += bytesRead;
-    if (position > task.maxFileBytes) throw tooLarge(task.file, position, task.maxFileBytes);
-    const next = task.outputFd === undefined ? spare : Buffer.allocUnsafeSlow(READ_BYTES);
-    spare = buffer;
-    buffer = next;
-    pending = read(fd, buffer, 0, READ_BYTES, position);
-    // A failure below must not leave this read behind as an unhandled rejection.
-    pending.catch(() => {});
-    await sink.take(chunk);
-    deps.progress(bytesRead);
+  try {
+    for (;;) {
+      const { bytesRead } = await pending.catch((error: unknown) => Promise.reject(fromSystemError(error, `reading ${printable(task.file.path)}`)));
+      if (bytesRead === 0) break;
+      deps.signal.throwIfAborted();
+      const chunk = buffer.subarray(0, bytesRead);
+      [buffer, spare] = [spare, buffer];
+      pending = read(fd, buffer, 0, READ_BYTES, position + bytesRead);
+      sink.put(chunk, position);
+      position += bytesRead;
+    }
+  } finally {
+    // Nothing may use the descriptor any more when the engine closes it.
+    await pending.catch(() => {});
   }
-  const parts = await sink.finish();
+  const hashed = await sink.finish();
   await unchanged(task.file, fd, before);
-  return { kind: 'ok', sizeBytes: position, parts, facts: {} };
-}
-
-type Sink = AsyncDisposable & { take(chunk: Buffer): Promise<void> | undefined; finish(): Promise<readonly Part[]> };
-
-/**
- * Hashes first, then writes from the same buffer: what lands is what was hashed. Disposing waits for writes in flight: the descriptor of
- * a failed file is closed next, and its number given to another file, into which a late write would put bytes that nobody checked.
- */
-async function createSink(task: Task): Promise<Sink> {
-  const hashing = 'parts' in task.file ? await createChecker(task.file) : await createDigester(task.file);
-  const writer = task.outputFd === undefined ? undefined : createWriter(task.outputFd);
-  return {
-    take(chunk) {
-      hashing.update(chunk);
-      return writer?.append(chunk)?.catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
-    },
-    async finish() {
-      const parts = hashing.finish();
-      await writer?.finish().catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
-      return parts;
-    },
-    [Symbol.asyncDispose]: async () => writer?.idle(),
-  };
+  return { kind: 'ok', ...hashed, facts: {} };
 }
 
 async function admit(task: Task, sizeBytes: number, deps: TaskDeps): Promise<void> {

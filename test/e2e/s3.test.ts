@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
-import { buffer } from 'node:stream/consumers';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseSourceUri } from '../../src/plan/uri.ts';
@@ -11,6 +10,7 @@ import { startRclone } from '../servers/rclone.ts';
 import { type RealS3, startVersitygw } from '../servers/versitygw.ts';
 import { BESIDE_FILES, MODEL_FILES, SETTINGS, sourceContract } from '../source/contract.ts';
 import { codeOf } from '../source/errors.ts';
+import { bytesOf } from '../support/bodies.ts';
 
 // Real S3 servers: not part of `npm test`, which needs nothing but Node.
 describe.skipIf(process.env['MODEL_GATE_E2E'] !== '1').each([
@@ -51,7 +51,7 @@ describe.skipIf(process.env['MODEL_GATE_E2E'] !== '1').each([
     const locator = await source.locate({ kind: 'self' }, signal);
     if (locator.kind !== 'http') throw new Error('not an http locator');
     const object = await transport.open(locator, { signal, ...request });
-    return { ...object, bytes: await buffer(object.body) };
+    return { ...object, bytes: await bytesOf(object) };
   }
 
   test('serves ranges pinned to a strong ETag through one presigned URL', async () => {

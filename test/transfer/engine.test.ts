@@ -15,7 +15,7 @@ const HTTP = { verifyTls: true, connectTimeoutMs: 2000, stallTimeoutMs: 2000 };
 
 function depsOf(events: Event[] = [], overrides: Partial<TransferDeps> = {}): TransferDeps {
   return {
-    budget: { connections: 4, workers: 0, windowSegments: 2 },
+    budget: { connections: 4, workers: 0 },
     http: HTTP,
     maxFileBytes: 1e9,
     emit: (event) => void events.push(event),
@@ -147,6 +147,7 @@ describe('the engine', () => {
   });
 
   test('hands an object of more than 128 MiB to a worker thread, once', async () => {
+    using tmp = scratch();
     const content = Buffer.alloc(129 * 1024 * 1024, 'long');
     await using server = await startHttpServer({ files: { '/long': content } });
     const events: Event[] = [];
@@ -156,7 +157,7 @@ describe('the engine', () => {
       origin: 'fetched',
       input: { kind: 'http', locate: async () => ({ kind: 'http', url: `${server.origin}/long`, headers: {} }) },
       async output() {
-        const file = await open('/dev/null', 'w');
+        const file = await open(tmp.at('long'), 'w+');
         return {
           fd: file.fd,
           async settle(result) {
@@ -166,7 +167,7 @@ describe('the engine', () => {
         };
       },
     };
-    const results = await transfer([job], depsOf(events, { budget: { connections: 4, workers: 1, windowSegments: 2 } }));
+    const results = await transfer([job], depsOf(events, { budget: { connections: 4, workers: 1 } }));
     expect(results).toMatchObject([{ sizeBytes: content.length }]);
     expect(settled).toEqual(['failed', 'verified']);
     expect(events.filter(({ kind }) => kind === 'fileRetried')).toEqual([]);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import type { HttpSettings } from '../../src/source/source.ts';
 import { createHttpTransport } from '../../src/transfer/http.ts';
@@ -8,13 +7,14 @@ import { issueServer, makeAuthority } from '../servers/certificates.ts';
 import { startHttpServer } from '../servers/httpServer.ts';
 import { startProxy } from '../servers/proxyServer.ts';
 import { failureOf } from '../source/errors.ts';
+import { bytesOf } from '../support/bodies.ts';
 
 const SETTINGS: HttpSettings = { verifyTls: true, connectTimeoutMs: 2000, stallTimeoutMs: 2000 };
 
 async function get(url: string, settings: HttpSettings): Promise<string> {
   await using transport = await createHttpTransport(settings);
   const object = await transport.open({ kind: 'http', url, headers: {} }, { signal: new AbortController().signal });
-  return (await buffer(object.body)).toString();
+  return (await bytesOf(object)).toString();
 }
 
 describe('a proxy', () => {

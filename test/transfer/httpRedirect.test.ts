@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { HttpSettings } from '../../src/source/source.ts';
 import { createHttpTransport, type HttpRequest } from '../../src/transfer/http.ts';
 import { issueServer, makeAuthority } from '../servers/certificates.ts';
 import { startHttpServer, type TestServer } from '../servers/httpServer.ts';
 import { codeOf, failureOf } from '../source/errors.ts';
+import { bytesOf } from '../support/bodies.ts';
 
 const SETTINGS: HttpSettings = { verifyTls: true, connectTimeoutMs: 2000, stallTimeoutMs: 2000 };
 const CREDENTIALS = { authorization: 'Bearer secret', 'x-api-key': 'secret', cookie: 'secret' };
@@ -24,7 +24,7 @@ afterEach(async () => {
 async function get(url: string, request: Partial<HttpRequest> = {}, settings = SETTINGS): Promise<string> {
   await using transport = await createHttpTransport(settings);
   const object = await transport.open({ kind: 'http', url, headers: CREDENTIALS }, { signal: new AbortController().signal, ...request });
-  return (await buffer(object.body)).toString();
+  return (await bytesOf(object)).toString();
 }
 
 describe('a redirect', () => {

@@ -1,38 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
-import type * as FileSystem from 'node:fs';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { HexDigest } from '../../src/base/brands.ts';
 import { AppError } from '../../src/base/errors.ts';
 import type { ManifestFile } from '../../src/oms/manifest.ts';
 import type { ModelPath } from '../../src/oms/path.ts';
+import { createConnections } from '../../src/transfer/connections.ts';
 import type { HttpObject, HttpTransport } from '../../src/transfer/http.ts';
-import { createWindow } from '../../src/transfer/ranged.ts';
 import { runTask, type Task, type TaskDeps } from '../../src/transfer/task.ts';
+import { readFrom } from '../support/bodies.ts';
 import { scratch } from '../support/model.ts';
 
 const MIB = 1024 * 1024;
-const disk = vi.hoisted(() => ({ held: [] as (() => void)[], holds: false }));
-
-// A disk that is slower than everything else: writes wait until the test lets them go.
-vi.mock('node:fs', async (original) => {
-  const actual = await original<typeof FileSystem>();
-  const { promisify } = await import('node:util');
-  const writev = promisify(actual.writev);
-  async function slow(...args: Parameters<typeof writev>): ReturnType<typeof writev> {
-    if (disk.holds) await new Promise<void>((go) => disk.held.push(go));
-    return writev(...args);
-  }
-  return { ...actual, writev: Object.assign(() => {}, { [promisify.custom]: slow }) };
-});
-
-afterEach(() => {
-  disk.holds = false;
-  disk.held.length = 0;
-});
-
 const fileOf = (content: Buffer): ManifestFile => ({
   path: 'weights.bin' as ModelPath,
   algorithm: 'sha256',
@@ -42,7 +23,7 @@ const fileOf = (content: Buffer): ManifestFile => ({
 function depsOf(overrides: Partial<TaskDeps> = {}): TaskDeps {
   return {
     http: undefined,
-    window: createWindow(1),
+    connections: createConnections(1),
     signal: new AbortController().signal,
     relocate: () => Promise.reject(new Error('not asked to')),
     admit: async () => {},
@@ -52,37 +33,13 @@ function depsOf(overrides: Partial<TaskDeps> = {}): TaskDeps {
 }
 
 function transportOf(body: () => AsyncIterable<Buffer>, totalBytes?: number): HttpTransport {
-  const object = (): HttpObject => ({ status: 200, totalBytes, bodyBytes: totalBytes, body: body(), discard: async () => {} });
+  const object = (): HttpObject => ({ status: 200, totalBytes, bodyBytes: totalBytes, read: readFrom(body), discard: async () => {} });
   return { open: async () => object(), close: async () => {}, [Symbol.asyncDispose]: async () => {} };
 }
 
 const http: Task['input'] = { kind: 'http', locator: { kind: 'http', url: 'http://h/', headers: {} } };
 
 describe('a task', () => {
-  test('does not end while a write is in flight, however it fails: its descriptor’s number will be another file’s next', async () => {
-    using tmp = scratch();
-    await using out = await open(tmp.at('out'), 'w+');
-    disk.holds = true;
-    const broken = async function* () {
-      yield Buffer.alloc(2 * MIB);
-      throw new AppError('SOURCE_UNAVAILABLE', 'the connection broke');
-    };
-    let ended = false;
-    const running = runTask(
-      { id: 1, file: fileOf(Buffer.alloc(4 * MIB)), input: http, outputFd: out.fd, maxFileBytes: 1e9 },
-      depsOf({ http: transportOf(broken) }),
-    )
-      .catch((error: unknown) => error)
-      .finally(() => {
-        ended = true;
-      });
-    await vi.waitFor(() => expect(disk.held.length).toBe(1));
-    for (let i = 0; i < 50; i++) await new Promise((turn) => setImmediate(turn));
-    expect(ended).toBe(false);
-    for (const go of disk.held) go();
-    expect(await running).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
-  });
-
   test('copies a file while hashing it, and refuses other content', async () => {
     using tmp = scratch();
     const content = Buffer.alloc(3 * MIB + 5, 'content');

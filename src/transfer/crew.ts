@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HttpSettings } from '../source/source.ts';
+import type { Budget } from './budget.ts';
+import { createLocalExecutor, type Executor, type ExecutorSettings } from './executor.ts';
+
+/** Who runs a task, and whether the file's hash gets a thread of its own. */
+export type Place = { readonly executor: Executor; readonly hashApart: boolean };
+
+/**
+ * This thread, and worker threads from the moment something is worth them: starting one takes as long as some 30 MB. How long the files
+ * are is often known only when each is opened, so this keeps count.
+ */
+export type Crew = AsyncDisposable & {
+  /** Files that may be in the works at the same time. */
+  readonly lanes: number;
+  readonly mayHandOff: boolean;
+  /** For a file that is opened here first, or of known length. */
+  place(sizeBytes: number | undefined): Promise<Place>;
+  /** For a file that was handed off because of its length. */
+  placeLarge(sizeBytes: number): Promise<Place>;
+  /** A file's length is now known. */
+  known(): void;
+  /** A file is done with. */
+  done(sizeBytes: number): void;
+};
+
+/** Where all lengths are known, a job as long as this is worth workers, for all but the smallest of its files... */
+const WORKERS_FROM_BYTES = 512 * 1024 * 1024;
+const SMALL_FILE_BYTES = 4 * 1024 * 1024;
+/** ...and where they are not, one of which this thread alone has moved so much, with as many files to come. */
+const ENOUGH_BYTES = 48 * 1024 * 1024;
+const ENOUGH_FILES = 16;
+/** One file of this length has its hash in a thread of its own while no other large file needs one. */
+const HASH_APART_BYTES = 256 * 1024 * 1024;
+/** How long to wait for the lengths of the other files, in milliseconds. */
+const CENSUS_MS = 200;
+const LOCAL_FILES_AT_ONCE = 2;
+
+type Plan = { readonly files: number; readonly knownBytes: number; readonly budget: Budget; readonly http: HttpSettings | undefined };
+
+export function createCrew({ files, knownBytes, budget, http }: Plan, signal: AbortSignal): Crew {
+  const share = (threads: number): ExecutorSettings => ({
+    ...(http !== undefined && { http }),
+    connections: Math.max(1, Math.floor(budget.connections / threads)),
+  });
+  const local = createLocalExecutor(share(1), signal);
+  const workers: Executor[] = [];
+  const mayHire = budget.workers > 0;
+  let unknown = files;
+  let left = files;
+  let movedBytes = 0;
+  let large = 0;
+  let allKnown: () => void = () => {};
+  const census = new Promise<void>((resolve) => (allKnown = resolve));
+
+  /** One that has nothing to do, else a new one, else the least busy. */
+  async function worker(): Promise<Executor> {
+    const { createWorkerExecutor } = await import('./pool.ts');
+    const best = workers.toSorted((a, b) => a.running - b.running)[0];
+    if (best !== undefined && (best.running === 0 || workers.length === budget.workers)) return best;
+    const fresh = createWorkerExecutor(share(budget.workers), signal);
+    workers.push(fresh);
+    return fresh;
+  }
+
+  const here: Place = { executor: local, hashApart: false };
+  return {
+    lanes: http === undefined ? LOCAL_FILES_AT_ONCE * (1 + budget.workers) : budget.connections,
+    mayHandOff: mayHire,
+    async place(sizeBytes) {
+      const longJob = knownBytes >= WORKERS_FROM_BYTES && (sizeBytes ?? 0) > SMALL_FILE_BYTES;
+      const manyFiles = movedBytes >= ENOUGH_BYTES && left >= ENOUGH_FILES;
+      return mayHire && (longJob || manyFiles) ? { executor: await worker(), hashApart: false } : here;
+    },
+    async placeLarge(sizeBytes) {
+      large++;
+      if (sizeBytes >= HASH_APART_BYTES && left <= budget.connections) await Promise.race([census, sleep(CENSUS_MS, undefined, { signal })]);
+      return { executor: await worker(), hashApart: sizeBytes >= HASH_APART_BYTES && unknown === 0 && large === 1 };
+    },
+    known() {
+      unknown--;
+      if (unknown === 0) allKnown();
+    },
+    done(sizeBytes) {
+      left--;
+      movedBytes += sizeBytes;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const executor of [local, ...workers]) await executor[Symbol.asyncDispose]();
+    },
+  };
+}
