@@ -107,6 +107,7 @@ export function sourceSettings(values: Values): SourceSettings {
     http: {
       connectTimeoutMs: values['connect-timeout'] ?? 0,
       stallTimeoutMs: values['stall-timeout'] ?? 0,
+      reader: values['http-reader'] === 'library' ? 'library' : 'auto',
       headers: Object.fromEntries(values.header.map(headerOf)),
       ...(values['bearer-token-file'] !== undefined && { bearerTokenFile: values['bearer-token-file'] }),
       ...(values['basic-auth'] !== undefined && { basicAuth: basicAuthOf(values['basic-auth']) }),

@@ -65,7 +65,7 @@ function basenameOf(url: URL): string {
 
 /** TLS, proxies and times for a web server, from flags and environment. @throws CONFIG_INVALID */
 export async function httpSettings(settings: SourceSettings, env: Environment): Promise<HttpSettings> {
-  const { connectTimeoutMs, stallTimeoutMs, caBundle, verifyTls } = settings.http;
+  const { connectTimeoutMs, stallTimeoutMs, reader, caBundle, verifyTls } = settings.http;
   const shared = globalCaBundle(env);
   // KServe mounts the cluster-wide bundle everywhere and only warns when it is not there; a bundle of one's own has to exist.
   const caPem =
@@ -75,5 +75,12 @@ export async function httpSettings(settings: SourceSettings, env: Environment): 
         ? undefined
         : await readCaBundleIfThere(shared, 'CA_BUNDLE_CONFIGMAP_NAME');
   const proxy = proxyFromEnvironment(env);
-  return { connectTimeoutMs, stallTimeoutMs, verifyTls, ...(caPem !== undefined && { caPem }), ...(proxy !== undefined && { proxy }) };
+  return {
+    connectTimeoutMs,
+    stallTimeoutMs,
+    verifyTls,
+    ...(reader !== undefined && { reader }),
+    ...(caPem !== undefined && { caPem }),
+    ...(proxy !== undefined && { proxy }),
+  };
 }

@@ -182,13 +182,14 @@ function withoutSignature(url: string, versionId: string | undefined): string {
 }
 
 async function httpSettings(options: S3Options, settings: SourceSettings, env: Environment): Promise<HttpSettings> {
-  const { connectTimeoutMs, stallTimeoutMs } = settings.http;
+  const { connectTimeoutMs, stallTimeoutMs, reader } = settings.http;
   // Configured but missing is fatal here, as in KServe: going on could only fail later, as an untrusted server.
   const caPem = options.caBundle === undefined ? undefined : await readCaBundle(options.caBundle.path, options.caBundle.origin);
   const proxy = proxyFromEnvironment(env);
   return {
     connectTimeoutMs,
     stallTimeoutMs,
+    ...(reader !== undefined && { reader }),
     verifyTls: options.verifyTls,
     ...(caPem !== undefined && { caPem }),
     ...(proxy !== undefined && { proxy }),

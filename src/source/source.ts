@@ -43,6 +43,7 @@ export type SourceSettings = {
   readonly http: {
     readonly connectTimeoutMs: number;
     readonly stallTimeoutMs: number;
+    readonly reader?: HttpSettings['reader'];
     /** Extra headers for every request to the model's own origin. */
     readonly headers: Readonly<Record<string, string>>;
     readonly bearerTokenFile?: string;
