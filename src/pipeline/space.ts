@@ -13,14 +13,19 @@ export type Space = {
   watch(emit: Emit): Emit;
 };
 
+const ASK_BELOW_BYTES = 1024 * 1024 * 1024;
+
 /** Checks the whole at once where the manifest gives lengths. @throws NO_SPACE */
 export async function createSpace(volume: Dir, display: string, files: readonly ManifestFile[]): Promise<Space> {
   const known = files.reduce((sum, file) => sum + (file.sizeBytes ?? 0), 0);
-  await require(known);
+  /** What the volume had free when it was asked last, less what was promised since. */
+  let spare = 0;
   let outstanding = 0;
+  await require(known);
 
   async function require(bytes: number): Promise<void> {
     const free = await volume.freeBytes();
+    spare = free - bytes;
     if (bytes <= free) return;
     throw new AppError('NO_SPACE', `${display} has ${free} bytes free, the model needs at least ${bytes}`, {
       context: { path: display, expected: `${bytes}`, found: `${free}` },
@@ -28,7 +33,9 @@ export async function createSpace(volume: Dir, display: string, files: readonly 
   }
   return {
     async admit(sizeBytes) {
-      await require(outstanding + sizeBytes);
+      // Asking costs as much as a small file: far from full, what is known will do.
+      spare -= sizeBytes;
+      if (spare < Math.max(outstanding + sizeBytes, ASK_BELOW_BYTES)) await require(outstanding + sizeBytes);
       outstanding += sizeBytes;
     },
     watch: (emit) => (event) => {

@@ -88,6 +88,7 @@ type Parts = {
 function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
   let count = 0;
   let keep = false;
+  const parents = openParents(tree, modes.dir);
 
   async function createPart(path: string): Promise<{ file: FileHandle; settle: StagedFile['settle'] }> {
     const partName = `${++count}`;
@@ -97,9 +98,7 @@ function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
         if (result === 'failed') return await part.removeFile(partName);
         await file.chmod(modes.file);
         await file.sync();
-        const parent = await tree.parentOf(path, modes.dir);
-        await using dir = parent.dir;
-        await part.moveTo(partName, dir, parent.name);
+        await parents.use(path, (dir, name) => part.moveTo(partName, dir, name));
       } catch (error) {
         throw fromSystemError(error, `staging ${printable(path)}`);
       } finally {
@@ -131,8 +130,12 @@ function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
       }
       await settle('verified');
     },
-    drop: (path) => tree.removePath(path).catch(ignoreMissing),
+    async drop(path) {
+      await parents.close();
+      await tree.removePath(path).catch(ignoreMissing);
+    },
     async clear() {
+      await parents.close();
       for (const entry of await tree.list()) await tree.removeTree(entry);
     },
     async [Symbol.asyncDispose]() {
@@ -146,9 +149,51 @@ function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
       } catch {
         // Tidying up never changes a verdict; what is left now goes with the next start, or after a day.
       } finally {
+        await parents.close();
         for (const dir of [tree, part, root]) await dir[Symbol.asyncDispose]();
       }
     },
+  };
+}
+
+const MAX_PARENTS = 64;
+
+/** Directories of the tree, kept open: opening them anew for every file would cost more than moving it there. */
+function openParents(tree: Dir, mode: number) {
+  const open = new Map<string, Promise<Dir>>();
+  const opened: Promise<Dir>[] = [];
+  async function close(): Promise<void> {
+    open.clear();
+    for (const dir of opened.splice(0)) await (await dir.catch(() => undefined))?.[Symbol.asyncDispose]();
+  }
+  async function openParent(path: string): Promise<Dir> {
+    return (await tree.parentOf(path, mode)).dir;
+  }
+  return {
+    /** With the directory that `path` is in, made where it is missing, and the last component of `path`. */
+    async use(path: string, work: (dir: Dir, name: string) => Promise<void>): Promise<void> {
+      const slash = path.lastIndexOf('/');
+      const [parent, name] = [path.slice(0, Math.max(0, slash)), path.slice(slash + 1)];
+      if (!open.has(parent) && open.size === MAX_PARENTS) {
+        await using dir = await openParent(path);
+        await work(dir, name);
+        return;
+      }
+      let dir = open.get(parent);
+      if (dir === undefined) {
+        dir = openParent(path);
+        opened.push(dir);
+        open.set(parent, dir);
+      }
+      try {
+        await work(await dir, name);
+      } catch (error) {
+        // Whatever it was, the next file begins anew.
+        if (open.get(parent) === dir) open.delete(parent);
+        throw error;
+      }
+    },
+    close,
   };
 }
 

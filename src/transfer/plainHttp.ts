@@ -144,8 +144,19 @@ async function connect(url: URL, settings: HttpSettings, tls: TlsSettings, sessi
     state = { kind: 'dead', error };
     watch?.();
     socket.destroy();
-    if (before.kind === 'head' || before.kind === 'body') before.settle(error);
+    if (before.kind === 'head') before.settle(error);
+    if (before.kind === 'body') before.settle(takeRest(before) ?? error);
     if (before.kind === 'open') before.settle(error instanceof AppError ? error : undefined);
+  };
+
+  /** What has arrived need not be sent again. */
+  const takeRest = ({ taker, buffer, filled }: Extract<State, { kind: 'body' }>): unknown => {
+    try {
+      if (filled > 0) taker.take(buffer.subarray(0, filled));
+    } catch (error) {
+      return error;
+    }
+    return undefined;
   };
 
   /** Memory for what the socket reads next. */
