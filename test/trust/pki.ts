@@ -129,6 +129,9 @@ export type TimestampOptions = {
   readonly status?: number;
   readonly embed?: readonly Party[];
   readonly imprintOf?: Buffer;
+  /** The digest itself, as a request holds it. */
+  readonly imprint?: Buffer;
+  readonly nonce?: asn1js.Integer;
   readonly imprintHash?: 'sha256' | 'sha1';
   readonly contentType?: string;
   readonly signedContentType?: string | undefined;
@@ -147,14 +150,16 @@ export async function timestamp(data: Buffer, tsa: Party, options: TimestampOpti
       hashAlgorithm: new pkijs.AlgorithmIdentifier({ algorithmId: imprintHash === 'sha1' ? SHA1 : SHA256 }),
       hashedMessage: new asn1js.OctetString({
         valueHex: view(
-          createHash(imprintHash)
-            .update(options.imprintOf ?? data)
-            .digest(),
+          options.imprint ??
+            createHash(imprintHash)
+              .update(options.imprintOf ?? data)
+              .digest(),
         ),
       }),
     }),
     serialNumber: new asn1js.Integer({ value: 7 }),
     genTime: options.at ?? days(-1),
+    ...(options.nonce !== undefined && { nonce: options.nonce }),
   });
   const content = info.toSchema().toBER();
   const encapContentInfo = new pkijs.EncapsulatedContentInfo({ eContentType: options.contentType ?? TST_INFO });
