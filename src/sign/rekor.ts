@@ -33,9 +33,26 @@ export async function logSignature({ url: base, version }: Log, envelope: Envelo
   return entry;
 }
 
-/** As the bundle holds it. */
-export function entryJson(entry: LogEntry): unknown {
-  return TransparencyLogEntry.toJSON(entry);
+/** As the bundle holds it, every member written out: the library leaves out zeroes and empty lists, which the reference insists on. */
+export function entryJson({ logIndex, logId, kindVersion, integratedTime, inclusionPromise, inclusionProof, canonicalizedBody }: LogEntry): unknown {
+  const promised = inclusionPromise !== undefined;
+  return {
+    logIndex,
+    logId: { keyId: logId.keyId.toString('base64') },
+    kindVersion: { kind: kindVersion.kind, version: kindVersion.version },
+    // Without a promise nobody vouches for a time.
+    ...(promised && { integratedTime, inclusionPromise: { signedEntryTimestamp: inclusionPromise.signedEntryTimestamp.toString('base64') } }),
+    ...(inclusionProof !== undefined && {
+      inclusionProof: {
+        logIndex: inclusionProof.logIndex,
+        rootHash: inclusionProof.rootHash.toString('base64'),
+        treeSize: inclusionProof.treeSize,
+        hashes: inclusionProof.hashes.map((hash) => hash.toString('base64')),
+        checkpoint: { envelope: inclusionProof.checkpoint?.envelope },
+      },
+    }),
+    canonicalizedBody: canonicalizedBody.toString('base64'),
+  };
 }
 
 /** Signatures are random, so an entry that exists is our own, of an attempt whose answer was lost. */

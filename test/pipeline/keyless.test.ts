@@ -286,7 +286,7 @@ describe('no bundle is written, and an old one is kept,', () => {
       const { nonce } = TimeStampReq.fromBER(body);
       return answer(200, await timestamp(Buffer.from('other bytes'), server.instance.tsa, { at: now, ...(nonce instanceof Integer && { nonce }) }));
     });
-    expect(await signError(flags)).toMatchObject({ code: 'SIGNING_SERVICE_FAILED', message: expect.stringContaining('not over this signature') });
+    expect(await signError(flags)).toMatchObject({ code: 'SIGNING_SERVICE_FAILED', message: expect.stringMatching(/not over this signature|does not verify/) });
     server.misbehave(PATHS.tsa, async ({ body }) => {
       const { nonce } = TimeStampReq.fromBER(body);
       return answer(200, await timestamp(body, other, { at: now, imprint: imprintOf(body), ...(nonce instanceof Integer && { nonce }) }));

@@ -184,7 +184,9 @@ async function stamp({ tsa }: Instance, body: Buffer): Promise<Answer> {
   const imprint = Buffer.from(request.messageImprint.hashedMessage.valueBlock.valueHexView);
   const nonce = request.nonce instanceof asn1js.Integer ? request.nonce : undefined;
   const embed = request.certReq === true ? [tsa] : [];
-  const response = await timestamp(imprint, tsa, { imprint, embed, at: new Date(), ...(nonce !== undefined && { nonce }) });
+  // Whole seconds, as most authorities have them.
+  const at = new Date(Math.floor(Date.now() / 1000) * 1000);
+  const response = await timestamp(imprint, tsa, { imprint, embed, at, ...(nonce !== undefined && { nonce }) });
   return { status: 200, body: response, headers: { 'content-type': 'application/timestamp-reply' } };
 }
 

@@ -247,7 +247,8 @@ function* extensions(options: CertificateOptions): Iterable<pkijs.Extension> {
     yield extension('2.5.29.37', new pkijs.ExtKeyUsage({ keyPurposes: [...options.purposes] }).toSchema().toBER(), options.purposesCritical ?? false);
   }
   if (options.names !== undefined) {
-    yield extension('2.5.29.17', new pkijs.GeneralNames({ names: [...options.names] }).toSchema().toBER());
+    // RFC 5280 §4.2.1.6: critical where there is no other name.
+    yield extension('2.5.29.17', new pkijs.GeneralNames({ names: [...options.names] }).toSchema().toBER(), options.subject?.length === 0);
   }
   yield* options.extra ?? [];
 }

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { initializeCTLog, initializeTLog } from '@sigstore/mock';
 import * as asn1js from 'asn1js';
-import type { Extension } from 'pkijs';
+import { AuthorityKeyIdentifier, type Extension } from 'pkijs';
 import type { NonEmpty } from '../../src/base/brands.ts';
 import { type ParsedBundle, parseBundle } from '../../src/oms/bundle.ts';
 import { type Envelope, PAYLOAD_TYPE, preAuthEncoding } from '../../src/oms/dsse.ts';
@@ -64,7 +64,10 @@ export type Instance = {
 
 /** `at`: when it signs. */
 export async function startInstance(at = SIGNED_AT): Promise<Instance> {
-  const ca = await root({ subject: 'fulcio', from: days(-365, at), to: days(365, at) });
+  // Strict verifiers want to be told which key signed (RFC 5280 §4.2.1.1).
+  const keyId = new asn1js.OctetString({ valueHex: arrayBuffer(randomBytes(20)) });
+  const ca = await root({ subject: 'fulcio', from: days(-365, at), to: days(365, at), extra: [extension('2.5.29.14', keyId.toBER())] });
+  const issuedBy = extension('2.5.29.35', new AuthorityKeyIdentifier({ keyIdentifier: keyId }).toSchema().toBER());
   const tsaRoot = await root({ subject: 'tsa root', from: days(-3650, at), to: days(3650, at) });
   const tsa = await authority(tsaRoot, { from: days(-365, at), to: days(365, at) });
   const ctKeys = keyPair('P-256');
@@ -83,7 +86,7 @@ export async function startInstance(at = SIGNED_AT): Promise<Instance> {
     const keys = typeof options.leaf?.key === 'object' ? options.leaf.key : keyPair(options.leaf?.key ?? 'P-256');
     const { issuerV1, issuerV2 } = { issuerV1: ISSUER, issuerV2: ISSUER, ...options };
     const serial = Buffer.from([1, ...randomBytes(15)]);
-    const extra: Extension[] = [...(options.leaf?.extra ?? [])];
+    const extra: Extension[] = [issuedBy, ...(options.leaf?.extra ?? [])];
     if (issuerV1 !== undefined) extra.push(extension('1.3.6.1.4.1.57264.1.1', new Uint8Array(Buffer.from(issuerV1)).buffer));
     if (issuerV2 !== undefined) extra.push(extension('1.3.6.1.4.1.57264.1.8', new asn1js.Utf8String({ value: issuerV2 }).toBER()));
     const make = (more: readonly Extension[]): Promise<Party> =>
