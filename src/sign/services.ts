@@ -51,8 +51,8 @@ function parse(json: unknown, name: string): SigningConfig {
 
 function eligible(services: readonly Service[], versions: readonly number[], now: Date): readonly Service[] {
   const usable = services.filter(
-    ({ majorApiVersion, validFor }) =>
-      versions.includes(majorApiVersion) && validFor?.start !== undefined && validFor.start <= now && (validFor.end === undefined || now <= validFor.end),
+    ({ majorApiVersion, validFor: period }) =>
+      versions.includes(majorApiVersion) && (period?.start === undefined || period.start <= now) && (period?.end === undefined || now <= period.end),
   );
   const start = ({ validFor }: Service): number => validFor?.start?.getTime() ?? 0;
   const sorted = usable.toSorted((a, b) => b.majorApiVersion - a.majorApiVersion || start(b) - start(a));

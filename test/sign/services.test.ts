@@ -50,8 +50,8 @@ describe('a signing configuration', () => {
   it('counts only what is in service now', () => {
     const ended = service('ended', { validFor: { start: '2026-01-01T00:00:00Z', end: '2026-05-31T00:00:00Z' } });
     const coming = service('coming', { validFor: { start: '2026-06-02T00:00:00Z' } });
-    const undated = service('undated', { validFor: {} });
-    expect(read({ rekorTlogUrls: [ended, coming, undated, service('now')] }).logs).toEqual(['now v1']);
+    expect(read({ rekorTlogUrls: [ended, coming, service('now')] }).logs).toEqual(['now v1']);
+    expect(read({ rekorTlogUrls: [ended, { url: 'https://always', majorApiVersion: 1 }] }).logs).toEqual(['always v1']);
     expect(() => read({ rekorTlogUrls: [ended, coming] })).toThrow(refused('no transparency log'));
     expect(() => read({ caUrls: [ended] })).toThrow(refused('no certificate authority'));
     expect(read({ tsaUrls: [ended] }).authorities).toEqual([]);
