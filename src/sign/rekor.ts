@@ -65,7 +65,7 @@ async function existing(answer: ServiceAnswer, url: URL, call: CallService): Pro
 }
 
 function proposalV1({ payload, payloadType, signature }: Envelope, leaf: Buffer): object {
-  const envelope = { payload: payload.toString('base64'), payloadType, signatures: [{ sig: signature.toString('base64'), keyid: '' }] };
+  const envelope = { payload: payload.toString('base64'), payloadType, signatures: [{ sig: signature.toString('base64') }] };
   const pem = `-----BEGIN CERTIFICATE-----\n${leaf.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`;
   const proposedContent = { envelope: JSON.stringify(envelope), verifiers: [Buffer.from(pem).toString('base64')] };
   return { apiVersion: '0.0.1', kind: 'dsse', spec: { proposedContent } };

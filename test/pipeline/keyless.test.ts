@@ -41,12 +41,12 @@ beforeEach(() => {
 });
 afterEach(() => space[Symbol.dispose]());
 
-type Options = { readonly flags?: Flags; readonly env?: Readonly<Record<string, string>>; readonly signal?: AbortSignal };
+type Options = { readonly flags?: Flags; readonly env?: Readonly<Record<string, string>>; readonly signal?: AbortSignal; readonly now?: () => Date };
 
-async function signError({ flags = {}, env = {}, signal = new AbortController().signal }: Options = {}): Promise<AppError | undefined> {
+async function signError({ flags = {}, env = {}, signal = new AbortController().signal, now = () => new Date() }: Options = {}): Promise<AppError | undefined> {
   try {
     const { values } = resolveOptions('sign', { flags: { 'trust-config': space.at('trust.json'), ...flags }, env, file: undefined });
-    await sign(makeSignPlan(['sigstore', model], values), { emit: (event) => events.push(event), signal, now: () => new Date(), env });
+    await sign(makeSignPlan(['sigstore', model], values), { emit: (event) => events.push(event), signal, now, env });
     return undefined;
   } catch (error) {
     return asAppError(error);
@@ -308,6 +308,14 @@ describe('no bundle is written, and an old one is kept,', () => {
     );
     const error = await signError(withToken());
     expect(error?.message).toContain('cannot verify <redacted>');
+  });
+
+  test('when the token expires while the model is hashed', async () => {
+    const hashing = () => events.some((event) => event.kind === 'treeRead');
+    const now = () => new Date(Date.now() + (hashing() ? 3_600_000 : 0));
+    expect(await signError({ ...withToken(), now })).toMatchObject({ code: 'CREDENTIALS_MISSING', message: expect.stringContaining('expired') });
+    expect(server.seen).toEqual([]);
+    expect(existsSync(join(model, 'model.sig'))).toBe(false);
   });
 
   test('when it is stopped while a service keeps it waiting', async () => {
