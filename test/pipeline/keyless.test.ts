@@ -8,6 +8,7 @@ import { inspect } from '../../src/pipeline/inspect.ts';
 import { sign } from '../../src/pipeline/sign.ts';
 import { resolveOptions } from '../../src/plan/load.ts';
 import { makeInspectPlan, makeSignPlan } from '../../src/plan/makeTool.ts';
+import { issueServer, makeAuthority } from '../servers/certificates.ts';
 import { type Answer, type Misbehaviour, makeToken, PATHS, type SigstoreServer, startSigstoreServer } from '../servers/sigstoreServer.ts';
 import { type Scratch, SMALL_MODEL, scratch, writeTree } from '../support/model.ts';
 import { type Flags, verifyHere } from '../support/run.ts';
@@ -340,6 +341,21 @@ describe('a busy service', () => {
     expect(await reason(withToken())).toBe('OK');
     expect(asked).toBe(2);
     expect(await verifyAs()).toBe('OK');
+  });
+});
+
+describe('services over TLS', () => {
+  test('have to show a certificate of a CA that is trusted: the system’s, or one of --ca-bundle', async () => {
+    const ca = await makeAuthority();
+    await using secure = await startSigstoreServer(await issueServer(ca));
+    writeFileSync(space.at('trust.json'), JSON.stringify(secure.trustConfig()));
+    writeFileSync(space.at('ca.pem'), ca.certPem);
+    writeFileSync(space.at('other.pem'), (await makeAuthority()).certPem);
+    for (const flags of [{}, { 'ca-bundle': space.at('other.pem') }]) {
+      expect(await reason({ ...withToken(flags), env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } })).toBe('TLS_FAILED');
+    }
+    expect(secure.seen).toEqual([]);
+    expect(await reason(withToken({ 'ca-bundle': space.at('ca.pem') }))).toBe('OK');
   });
 });
 

@@ -7,6 +7,7 @@ import { type Envelope, PAYLOAD_TYPE, preAuthEncoding } from '../../src/oms/dsse
 import { verifyEcdsa } from '../../src/trust/ecdsa.ts';
 import { email, timestamp, uri } from '../trust/pki.ts';
 import { entryBody, type Instance, type Json, startInstance } from '../trust/sigstoreInstance.ts';
+import type { ServerIdentity } from './certificates.ts';
 import { listen } from './httpServer.ts';
 
 export const PATHS = {
@@ -33,7 +34,7 @@ export type SigstoreServer = AsyncDisposable & {
   trustConfig(services?: { readonly rekor?: 1 | 2; readonly timestamps?: boolean }): Json;
 };
 
-export async function startSigstoreServer(): Promise<SigstoreServer> {
+export async function startSigstoreServer(tls?: ServerIdentity): Promise<SigstoreServer> {
   const instance = await startInstance(new Date(Date.now() - 1000));
   const misbehaviours = new Map<string, Misbehaviour>();
   const seen: Asked[] = [];
@@ -73,7 +74,7 @@ export async function startSigstoreServer(): Promise<SigstoreServer> {
         response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ code: 3, message: String(error) }));
       }
     });
-  });
+  }, tls);
   const service = (path: string, majorApiVersion: number): Json => ({
     url: `${server.origin}${path}`,
     majorApiVersion,
