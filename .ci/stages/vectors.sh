@@ -26,3 +26,6 @@ off = {case["id"] for case in results if case["disputed"] and case["verdict"] !=
 print(f"strict reading: {sum(case['disputed'] for case in results)} disputed cases, decided otherwise: {', '.join(sorted(off)) or 'none'}")
 sys.exit(0 if off == decided else f"expected to differ in: {', '.join(sorted(decided))}")
 PYTHON
+
+echo '--- fresh bundles of ours under the published schemas'
+node test/conformance/schemas.ts ../shared/spec/schemas

@@ -26,7 +26,8 @@ export async function loadAnchors(plan: TrustPlan, deps: MaterialDeps): Promise<
   }
 }
 
-async function loadRoot(plan: RootPlan, deps: MaterialDeps): Promise<SigstoreRoot> {
+/** @throws as loadAnchors */
+export async function loadRoot(plan: RootPlan, deps: MaterialDeps): Promise<SigstoreRoot> {
   switch (plan.kind) {
     case 'embedded':
       return embeddedRoot();
@@ -39,6 +40,15 @@ async function loadRoot(plan: RootPlan, deps: MaterialDeps): Promise<SigstoreRoo
     case 'tuf':
       return (await import('./tuf.ts')).refreshRoot(plan, deps.signal);
   }
+}
+
+/** The SigningConfig of a keyless signer, still unread: a file of its own, or inside a ClientTrustConfig. @throws ANCHORS_INVALID */
+export async function loadSigningConfig(
+  { kind, ref }: { readonly kind: 'signing-config' | 'trust-config'; readonly ref: MaterialRef },
+  deps: MaterialDeps,
+): Promise<{ readonly json: unknown; readonly name: string }> {
+  const { MAX_TRUSTED_ROOT_BYTES, parseSigningConfig } = await import('./rootFile.ts');
+  return parseSigningConfig(only(await readMaterial(ref, deps, MAX_TRUSTED_ROOT_BYTES)), kind);
 }
 
 async function readAll(refs: NonEmpty<MaterialRef>, deps: MaterialDeps): Promise<NonEmpty<LoadedMaterial>> {

@@ -20,7 +20,7 @@ export function parseTrustedRoot({ bytes, name }: LoadedMaterial): SigstoreRoot 
 }
 
 /**
- * A ClientTrustConfig: its trusted root counts, its signing configuration is for signers.
+ * A ClientTrustConfig: its trusted root counts; its signing configuration is for signers, see below.
  * @throws ANCHORS_INVALID
  */
 export function parseTrustConfig({ bytes, name }: LoadedMaterial): SigstoreRoot {
@@ -29,6 +29,17 @@ export function parseTrustConfig({ bytes, name }: LoadedMaterial): SigstoreRoot 
     throw new AppError('ANCHORS_INVALID', `${name} has no member trustedRoot`, { hint: 'A bare trusted_root.json is given with --trusted-root.' });
   }
   return checked({ json: json['trustedRoot'], description: name });
+}
+
+/** The signing configuration, as JSON and what to call it. @throws ANCHORS_INVALID */
+export function parseSigningConfig(
+  { bytes, name }: LoadedMaterial,
+  kind: 'signing-config' | 'trust-config',
+): { readonly json: unknown; readonly name: string } {
+  const json = parseJson(bytes, name);
+  if (kind === 'signing-config') return { json, name };
+  if (isObject(json) && isObject(json['signingConfig'])) return { json: json['signingConfig'], name };
+  throw new AppError('ANCHORS_INVALID', `${name} has no member signingConfig`, { hint: 'Signing needs the services of the instance, too: --signing-config.' });
 }
 
 function parseJson(bytes: Buffer, name: string): unknown {

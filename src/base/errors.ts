@@ -124,6 +124,11 @@ export const CATALOGUE = {
     'Give the private CA with --ca-bundle, or correct the host name or the clock.',
   ),
   SOURCE_CHANGED: row('source', 'The object changed while it was being downloaded.', 'Start again; publish models under a new path instead of overwriting.'),
+  SIGNING_SERVICE_FAILED: row(
+    'source',
+    'A signing service refuses, or answers with something that cannot go into a bundle.',
+    'Check the address of the service and the identity token; no bundle was written.',
+  ),
   ANCHORS_UNREACHABLE: row('source', 'The trust material cannot be downloaded.', 'Check the URI, or mount the material as a file.'),
   TUF_UNAVAILABLE: row('source', 'The trusted root cannot be updated.', 'Check the network to the TUF repository, or use --trusted-root FILE.'),
 

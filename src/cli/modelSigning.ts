@@ -6,7 +6,7 @@ import { VERSION } from './version.ts';
 
 const HELP = `Usage: model_signing [--log-level LEVEL] COMMAND [METHOD] MODEL_PATH …
 
-  sign    key|certificate                Sign a model.
+  sign    key|certificate|sigstore       Sign a model; without a method: sigstore.
   verify  key|certificate|sigstore       Verify a model; without a method: sigstore.
   digest                                 Print the root digest of a model.
 

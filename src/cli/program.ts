@@ -82,7 +82,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
   let cli = yargs([...argv])
     .scriptName('model-gate')
     .usage(
-      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate <path>                              sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says',
+      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate|sigstore <path>                     sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says',
     )
     .parserConfiguration({ ...WORDS_ONLY, 'strip-aliased': true })
     .example('$0 pull s3://models/llama/v3/ /mnt/models --public-key /keys/pub.pem', 'key')

@@ -4,7 +4,7 @@ import { AppError, asAppError, EXIT } from '../base/errors.ts';
 import type { ToolDeps } from '../pipeline/measure.ts';
 import { resolveOptions } from '../plan/load.ts';
 import { makeDigestPlan, makeSignPlan } from '../plan/makeTool.ts';
-import type { MeasurePlan, SignPlan } from '../plan/plan.ts';
+import type { MeasurePlan, SignerPlan, SignPlan } from '../plan/plan.ts';
 import {
   type Arguments,
   belowModel,
@@ -69,22 +69,41 @@ const METHOD_OPTIONS: Readonly<Record<ReferenceMethod, Readonly<Record<string, O
 
 function planSign(method: ReferenceMethod, args: Arguments): SignPlan {
   const model = onlyModel(args);
-  if (method === 'sigstore') throw new AppError('CONFIG_INVALID', 'keyless signing (sign sigstore) is not available yet; use sign key or sign certificate');
-  const flags = {
-    'private-key': requiredText(args, 'private-key'),
-    signature: textOf(args, 'signature') ?? 'model.sig',
-    ...(method === 'certificate' && {
-      'signing-certificate': requiredText(args, 'signing-certificate'),
-      'certificate-chain': listOf(args, 'certificate-chain'),
-    }),
-  };
+  const flags = { ...signerFlags(method, args), signature: textOf(args, 'signature') ?? 'model.sig' };
   const plan = makeSignPlan([method, model], resolveOptions('sign', { flags, env: {}, file: undefined }).values);
+  return { ...plan, ...walkOf(model, args), signer: withSecrets(plan.signer, args) };
+}
+
+function signerFlags(method: ReferenceMethod, args: Arguments): Readonly<Record<string, unknown>> {
+  switch (method) {
+    case 'key':
+      return { 'private-key': requiredText(args, 'private-key') };
+    case 'certificate':
+      return {
+        'private-key': requiredText(args, 'private-key'),
+        'signing-certificate': requiredText(args, 'signing-certificate'),
+        'certificate-chain': listOf(args, 'certificate-chain'),
+      };
+    case 'sigstore': {
+      if (flagOf(args, 'use-staging', false)) {
+        throw new AppError('CONFIG_INVALID', "Sigstore's staging instance is not built in; give its ClientTrustConfig with --trust_config");
+      }
+      const trustConfig = textOf(args, 'trust-config');
+      const audience = textOf(args, 'client-id');
+      return { ...(trustConfig !== undefined && { 'trust-config': trustConfig }), ...(audience !== undefined && { 'token-audience': audience }) };
+    }
+  }
+}
+
+/** What the reference takes as flags, and model-gate only as files and variables. */
+function withSecrets(signer: SignerPlan, args: Arguments): SignerPlan {
+  if (signer.kind === 'sigstore') {
+    const text = textOf(args, 'identity-token') ?? '';
+    const ambient = flagOf(args, 'use-ambient-credentials', false) ? 'use' : 'ignore';
+    return { ...signer, token: { ...signer.token, ambient, ...(text !== '' && { given: { kind: 'text', text } }) } };
+  }
   const password = textOf(args, 'password') ?? '';
-  return {
-    ...plan,
-    ...walkOf(model, args),
-    ...(password !== '' && { signer: { ...plan.signer, password: { kind: 'text', text: password } } }),
-  };
+  return password === '' ? signer : { ...signer, password: { kind: 'text', text: password } };
 }
 
 function walkOf(model: string, args: Arguments): Pick<MeasurePlan, 'ignorePaths' | 'ignoreGitPaths' | 'symlinks' | 'singleFile'> {

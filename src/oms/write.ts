@@ -27,8 +27,11 @@ export type Statement = { readonly bytes: Buffer; readonly rootDigest: HexDigest
 
 export type Resource = { readonly name: string; readonly digest: HexDigest; readonly algorithm: string };
 
-/** What the bundle says of its signer: the hint of a key, or DER certificates, leaf first. */
-export type SignerMaterial = { readonly kind: 'key'; readonly hint: HexDigest } | { readonly kind: 'certificate'; readonly chain: NonEmpty<Buffer> };
+/** What the bundle says of its signer: the hint of a key, or DER certificates, leaf first; for keyless, the JSON of its log entries too. */
+export type SignerMaterial =
+  | { readonly kind: 'key'; readonly hint: HexDigest }
+  | { readonly kind: 'certificate'; readonly chain: NonEmpty<Buffer> }
+  | { readonly kind: 'sigstore'; readonly certificate: Buffer; readonly logEntries: NonEmpty<unknown> };
 
 /**
  * The in-toto statement over a model (OMS §5): the same facts give the same bytes, whatever order they come in.
@@ -57,12 +60,20 @@ export function writeStatement(facts: StatementFacts): Statement {
   return { bytes: Buffer.from(JSON.stringify(statement)), rootDigest: root, resources };
 }
 
-/** The bundle file's bytes (OMS §4). `tlogEntries` is empty: other tools write it for methods without a log, and some read it. */
-export function writeBundle(envelope: Envelope, material: SignerMaterial): Buffer {
+/**
+ * The bundle file's bytes (OMS §4). `timestamps` are DER RFC 3161 responses. `tlogEntries` is empty for methods without a log: other
+ * tools write it, and some read it.
+ */
+export function writeBundle(envelope: Envelope, material: SignerMaterial, timestamps: readonly Buffer[] = []): Buffer {
+  const rfc3161Timestamps = timestamps.map((der) => ({ signedTimestamp: der.toString('base64') }));
   return Buffer.from(
     JSON.stringify({
       mediaType: BUNDLE_MEDIA_TYPE,
-      verificationMaterial: { ...materialJson(material), tlogEntries: [] },
+      verificationMaterial: {
+        tlogEntries: [],
+        ...materialJson(material),
+        ...(rfc3161Timestamps.length > 0 && { timestampVerificationData: { rfc3161Timestamps } }),
+      },
       dsseEnvelope: {
         payload: envelope.payload.toString('base64'),
         payloadType: envelope.payloadType,
@@ -87,5 +98,7 @@ function materialJson(material: SignerMaterial): object {
       return { publicKey: { hint: material.hint } };
     case 'certificate':
       return { x509CertificateChain: { certificates: material.chain.map((der) => ({ rawBytes: der.toString('base64') })) } };
+    case 'sigstore':
+      return { certificate: { rawBytes: material.certificate.toString('base64') }, tlogEntries: material.logEntries };
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { loadAnchors } from '../anchors/anchors.ts';
+import type { MaterialDeps } from '../anchors/material.ts';
 import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
 import type { GatePlan } from '../plan/plan.ts';
@@ -13,8 +14,15 @@ import type { GateDeps } from './gate.ts';
 
 /** Loads whom to trust, before anything else is fetched. @throws ANCHORS_INVALID, ANCHORS_UNREACHABLE, TUF_UNAVAILABLE */
 export async function openAnchors(plan: Pick<GatePlan, 'trust' | 'source'>, deps: GateDeps): Promise<TrustAnchors> {
-  const settings = strictTls(plan.source);
-  const anchors = await loadAnchors(plan.trust, {
+  const anchors = await loadAnchors(plan.trust, materialDeps(plan.source, deps));
+  deps.evidence.trust = { method: anchors.kind, anchors: describe(anchors) };
+  return anchors;
+}
+
+/** How trust material is downloaded. */
+export function materialDeps(source: SourceSettings, deps: Pick<GateDeps, 'signal' | 'env'>): MaterialDeps {
+  const settings = strictTls(source);
+  return {
     signal: deps.signal,
     async fetchUri(uri, maxBytes) {
       try {
@@ -28,13 +36,11 @@ export async function openAnchors(plan: Pick<GatePlan, 'trust' | 'source'>, deps
         });
       }
     },
-  });
-  deps.evidence.trust = { method: anchors.kind, anchors: describe(anchors) };
-  return anchors;
+  };
 }
 
 /** Whatever the model's source may do, trust material is never read over TLS that is not verified, nor with the model's headers. */
-function strictTls(settings: SourceSettings): SourceSettings {
+export function strictTls(settings: SourceSettings): SourceSettings {
   const { bearerTokenFile: _bearer, basicAuth: _basic, netrcFile: _netrc, ...http } = settings.http;
   return { ...settings, http: { ...http, headers: {}, verifyTls: true }, s3: { ...settings.s3, verifyTls: true } };
 }

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError } from '../base/errors.ts';
-import { printable, redactUri } from '../base/redact.ts';
+import { redactUri } from '../base/redact.ts';
+import { serviceUrl } from '../base/service.ts';
 import type { HashAlgorithm } from '../oms/manifest.ts';
 import { address, ignorePathOf, makeTrust, sourceSettings } from './make.ts';
-import type { OptionName, Values } from './options.ts';
-import type { DigestPlan, InspectPlan, MeasurePlan, SecretRef, SignerPlan, SignPlan } from './plan.ts';
+import { makeSigner } from './makeSigner.ts';
+import type { Values } from './options.ts';
+import type { DigestPlan, InspectPlan, MeasurePlan, SignPlan } from './plan.ts';
 
-/** `sign key|certificate PATH`. @throws USAGE, CONFIG_INVALID, PLAN_CONTRADICTION */
+/** `sign key|certificate|sigstore PATH`. @throws USAGE, CONFIG_INVALID, PLAN_CONTRADICTION */
 export function makeSignPlan([method, ...positionals]: readonly string[], values: Values): SignPlan {
   const signer = makeSigner(method, values);
-  return { ...makeMeasurePlan('sign', positionals, values), command: 'sign', signer };
+  const url = values['timestamp-url'];
+  return {
+    ...makeMeasurePlan('sign', positionals, values),
+    command: 'sign',
+    signer,
+    ...(url !== undefined && { timestampUrl: serviceUrl(url, '--timestamp-url', 'nothing secret') }),
+  };
 }
 
 /** @throws USAGE, CONFIG_INVALID */
@@ -53,40 +61,4 @@ function makeMeasurePlan(command: 'sign' | 'digest', positionals: readonly strin
     limits: { entries: values['max-entries'], fileBytes: values['max-file-size'] },
     ...(values.timeout !== undefined && { timeoutMs: values.timeout }),
   };
-}
-
-function makeSigner(method: string | undefined, values: Values): SignerPlan {
-  const { 'private-key': key, 'signing-certificate': certificate, password } = values;
-  if (method === 'sigstore') throw new AppError('USAGE', 'keyless signing (sign sigstore) is not available yet');
-  if (method !== 'key' && method !== 'certificate') {
-    throw new AppError('USAGE', `sign needs a method, key or certificate, and a path${method === undefined ? '' : `; got '${printable(method, 80)}'`}`);
-  }
-  if (key === undefined) throw new AppError('USAGE', `sign ${method} needs --private-key`);
-  if (password !== undefined && values['password-file'] !== undefined) {
-    throw new AppError('PLAN_CONTRADICTION', 'both --password-file and MODEL_GATE_PASSWORD are given; give one');
-  }
-  const secret = password === undefined ? fileRef(values['password-file']) : ({ kind: 'text', text: password } as const);
-  const common = { privateKey: secretRef(key, 'private-key'), ...(secret !== undefined && { password: secret }) };
-  if (method === 'key') {
-    if (certificate === undefined && values['certificate-chain'].length === 0) return { ...common, kind: 'key' };
-    throw new AppError('PLAN_CONTRADICTION', 'sign key puts no certificates into the bundle; use sign certificate, or leave them out');
-  }
-  if (certificate === undefined) throw new AppError('USAGE', 'sign certificate needs --signing-certificate');
-  return {
-    ...common,
-    kind: 'certificate',
-    certificate: secretRef(certificate, 'signing-certificate'),
-    chain: values['certificate-chain'].map((value) => secretRef(value, 'certificate-chain')),
-  };
-}
-
-/** PEM text, or a path. Keys are not downloaded: where a signing key lies on a server, others can have it. */
-function secretRef(value: string, option: OptionName): SecretRef {
-  if (value.includes('-----BEGIN ')) return { kind: 'text', text: value };
-  if (/^(?!file:)[a-z][a-z0-9+.-]*:\/\//i.test(value)) throw new AppError('CONFIG_INVALID', `--${option} takes a file or PEM text, not ${redactUri(value)}`);
-  return { kind: 'file', path: value.replace(/^file:\/\//, '') };
-}
-
-function fileRef(path: string | undefined): SecretRef | undefined {
-  return path === undefined ? undefined : { kind: 'file', path };
 }

@@ -28,6 +28,8 @@ const PULL: readonly Command[] = ['pull'];
 const SIGN: readonly Command[] = ['sign'];
 /** Commands that hash what nobody has signed yet. */
 const HASHING: readonly Command[] = ['sign', 'digest'];
+/** Commands that talk to servers. */
+const REACHING: readonly Command[] = [...BOTH, ...SIGN];
 const TRUSTING: readonly Command[] = [...BOTH, 'inspect'];
 const WALKING: readonly Command[] = [...BOTH, ...HASHING];
 const JSON_OUTPUT: readonly Command[] = ['digest', 'inspect'];
@@ -39,6 +41,13 @@ export const OPTIONS = {
   'password-file': text('Signing', 'File with the password of the private key', SIGN),
   password: { ...text('Signing', 'Password of the private key', SIGN), secret: true, variableOnly: true, notInFile: true },
   'signing-certificate': text('Signing', 'sign certificate: the certificate (PEM: file or text) of the private key', SIGN),
+  'identity-token-file': text('Signing', 'sign sigstore: file with the OIDC identity token (default: SIGSTORE_ID_TOKEN, or that of GitHub Actions)', SIGN),
+  'identity-token': { ...text('Signing', 'sign sigstore: the OIDC identity token', SIGN), secret: true, variableOnly: true, notInFile: true },
+  'token-audience': text('Signing', 'sign sigstore: audience for which GitHub Actions is asked for a token', SIGN, 'sigstore'),
+  'fulcio-url': text('Signing', 'sign sigstore: certificate authority of a private instance (default: the public-good one); needs --rekor-url', SIGN),
+  'rekor-url': text('Signing', 'sign sigstore: transparency log (Rekor v1) of a private instance (default: the public-good one); needs --fulcio-url', SIGN),
+  'signing-config': text('Signing', 'sign sigstore: SigningConfig with the services of an instance, in place of the two URLs', SIGN),
+  'timestamp-url': text('Signing', 'RFC 3161 timestamp authority (its full URL) that dates the signature; any method', SIGN),
   signature: text('Signing', 'Where the bundle goes (default: model.sig in the model, FILE.sig beside a single file)', HASHING),
   hash: choice('Signing', 'Hash of the files', 'sha256', ['sha256', 'blake2b', 'blake3'], HASHING),
   'shard-size': optionalSize('Signing', 'List stretches of files of this many bytes in place of whole files (default: whole files)', HASHING),
@@ -56,8 +65,14 @@ export const OPTIONS = {
   identity: list('Trust', 'Sigstore: e-mail or workflow URI of the signer, exactly; repeatable; needs --issuer', TRUSTING),
   'identity-regexp': list('Trust', 'Sigstore: pattern for the whole identity of the signer; repeatable; needs --issuer', TRUSTING),
   issuer: list('Trust', 'Sigstore: OIDC issuer that vouches for the identity, exactly; one for all, or one per identity', TRUSTING),
-  'trusted-root': text('Trust', 'Sigstore: trusted_root.json in place of the embedded public-good root', TRUSTING),
-  'trust-config': text('Trust', 'Sigstore: ClientTrustConfig of a private instance, in place of the embedded root', TRUSTING),
+  'trusted-root': text('Trust', 'Sigstore: trusted_root.json in place of the embedded public-good root; sign: the new bundle has to verify with it', [
+    ...TRUSTING,
+    ...SIGN,
+  ]),
+  'trust-config': text('Trust', 'Sigstore: ClientTrustConfig of a private instance, in place of the embedded root; sign: its services, too', [
+    ...TRUSTING,
+    ...SIGN,
+  ]),
   'tuf-refresh': flag('Trust', 'Sigstore: fetch the current trusted root from its TUF repository first', false, TRUSTING),
   'tuf-mirror': text('Trust', 'TUF repository for --tuf-refresh (default: the public-good one)', TRUSTING),
   'tuf-root': text('Trust', 'TUF root.json to start from, for another repository than the public-good one', TRUSTING),
@@ -85,7 +100,7 @@ export const OPTIONS = {
   'bearer-token-file': text('Source', 'File with a bearer token for the model’s server, read again for every request', BOTH),
   'basic-auth': { ...text('Source', "'user:password' for the model’s server (better as a variable than as a flag)", BOTH), secret: true },
   'netrc-file': text('Source', 'File in netrc form with login and password for the model’s server', BOTH),
-  'ca-bundle': text('Source', 'File with CA certificates (PEM) of the model’s server, beside the system’s', BOTH),
+  'ca-bundle': text('Source', 'File with CA certificates (PEM) of the model’s server (sign: of the signing services), beside the system’s', REACHING),
   'insecure-skip-tls-verify': relaxing('Source', 'Do not check the certificate of the model’s server (trust material is always checked)', BOTH),
   's3-endpoint': text('Source', 'S3 endpoint URL (also AWS_ENDPOINT_URL)', BOTH),
   's3-region': text('Source', 'S3 region (also AWS_REGION, AWS_DEFAULT_REGION)', BOTH),
@@ -96,8 +111,8 @@ export const OPTIONS = {
   'hf-endpoint': text('Source', 'Hugging Face hub of hf:// models, or a mirror (also HF_ENDPOINT)', BOTH, 'https://huggingface.co'),
   'pvc-root': text('Source', 'Where claims of pvc://CLAIM/PATH are mounted', ALL, '/mnt/pvc'),
 
-  'connect-timeout': duration('Transfer and limits', 'Longest time to connect', '10s', BOTH),
-  'stall-timeout': duration('Transfer and limits', 'Longest silence of a server', '60s', BOTH),
+  'connect-timeout': duration('Transfer and limits', 'Longest time to connect', '10s', REACHING),
+  'stall-timeout': duration('Transfer and limits', 'Longest silence of a server', '60s', REACHING),
   timeout: duration('Transfer and limits', 'Longest time for everything (default: none)', undefined, ALL),
   connections: integer('Transfer and limits', 'Most connections, and files fetched at the same time (1 to 64)', 16, PULL),
   'http-reader': choice('Transfer and limits', 'Who reads plain HTTP answers; library: the HTTP library reads all', 'auto', ['auto', 'library'], BOTH),

@@ -4,7 +4,7 @@ import type { HashAlgorithm } from '../oms/manifest.ts';
 import type { ModelPath } from '../oms/path.ts';
 import type { SourceSettings } from '../source/source.ts';
 import type { Foreign } from './foreign.ts';
-import type { TrustPlan } from './trust.ts';
+import type { MaterialRef, RootPlan, TrustPlan } from './trust.ts';
 import type { SourceSpec } from './uri.ts';
 
 /** A URI as given (may hold secrets in its query: never print it) and taken apart. */
@@ -77,12 +77,30 @@ export type MeasurePlan = {
 /** A file, or the text itself. */
 export type SecretRef = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'text'; readonly text: string };
 
-export type SignerPlan = { readonly privateKey: SecretRef; readonly password?: SecretRef } & (
-  | { readonly kind: 'key' }
-  | { readonly kind: 'certificate'; readonly certificate: SecretRef; readonly chain: readonly SecretRef[] }
-);
+export type KeySignerPlan =
+  | { readonly kind: 'key'; readonly privateKey: SecretRef; readonly password?: SecretRef }
+  | {
+      readonly kind: 'certificate';
+      readonly privateKey: SecretRef;
+      readonly password?: SecretRef;
+      readonly certificate: SecretRef;
+      readonly chain: readonly SecretRef[];
+    };
 
-export type SignPlan = MeasurePlan & { readonly command: 'sign'; readonly signer: SignerPlan };
+/** `root`: the new bundle has to verify with it. */
+export type KeylessSignerPlan = { readonly kind: 'sigstore'; readonly token: TokenPlan; readonly services: ServicesPlan; readonly root?: RootPlan };
+
+export type SignerPlan = KeySignerPlan | KeylessSignerPlan;
+
+/** Where the OIDC identity token of a keyless signer comes from. `given` wins over `ambient`, what a CI job provides for this `audience`. */
+export type TokenPlan = { readonly given?: SecretRef; readonly ambient: 'use' | 'ignore'; readonly audience: string };
+
+export type ServicesPlan =
+  | { readonly kind: 'urls'; readonly fulcio: URL; readonly rekor: URL }
+  | { readonly kind: 'signing-config' | 'trust-config'; readonly ref: MaterialRef };
+
+/** `timestampUrl`: the RFC 3161 authority to ask, in place of those of a signing configuration. */
+export type SignPlan = MeasurePlan & { readonly command: 'sign'; readonly signer: SignerPlan; readonly timestampUrl?: URL };
 export type DigestPlan = MeasurePlan & { readonly command: 'digest'; readonly json: boolean };
 
 /** Without `trust` nothing of the bundle is believed, and the output says so. */

@@ -30,10 +30,18 @@ export function checkLogEntries(entries: readonly LogEntry[], leaf: Buffer, trus
   for (const entry of entries) {
     checkProof(entry);
     checkKnown(entry, trust, root);
-    const logged = loggedCertificate(entry);
+    const { certificate } = readLogged(entry);
     // Else somebody's entry for the same signature bytes would vouch for a certificate the log never saw.
-    if (logged === undefined || !logged.equals(leaf)) throw invalid('the logged entry is not about the certificate of the bundle');
+    if (certificate === undefined || !certificate.equals(leaf)) throw invalid('the logged entry is not about the certificate of the bundle');
   }
+}
+
+/** What a signer can tell of a new entry without knowing the log: it has a proof, and is about this signature. @throws LOG_PROOF_INVALID */
+export function checkNewEntry(entry: LogEntry, leaf: Buffer, signature: Buffer): void {
+  checkProof(entry);
+  const logged = readLogged(entry);
+  if (logged.certificate?.equals(leaf) === true && logged.signature?.equals(signature) === true) return;
+  throw invalid('the logged entry is not about this signature');
 }
 
 export function logIdOf(entry: LogEntry): string {
@@ -68,20 +76,24 @@ function checkKnown(entry: LogEntry, trust: TrustMaterial, root: SigstoreRoot): 
   );
 }
 
-/** DER of the certificate inside the entry; undefined when it holds none. */
-function loggedCertificate(entry: LogEntry): Buffer | undefined {
+type Logged = { readonly certificate: Buffer | undefined; readonly signature: Buffer | undefined };
+
+/** Certificate (DER) and signature inside the entry; undefined where it holds none. */
+function readLogged(entry: LogEntry): Logged {
   const body = readBody(entry);
   const { kind, version } = entry.kindVersion;
   const known = KINDS.find((k) => k === `${kind}/${version}`);
   if (known === undefined) throw invalid(`a log entry is of the kind ${printable(`${kind}/${version}`, 80)}, expected one of ${KINDS.join(', ')}`);
   if (at(body, 'kind') !== kind || at(body, 'apiVersion') !== version) throw invalid('a log entry is labelled as another kind than its body');
   switch (known satisfies (typeof KINDS)[number]) {
-    case 'dsse/0.0.1':
-      return fromPem(at(only(at(body, 'spec', 'signatures')), 'verifier'));
+    case 'dsse/0.0.1': {
+      const signature = only(at(body, 'spec', 'signatures'));
+      return { certificate: fromPem(at(signature, 'verifier')), signature: fromBase64(at(signature, 'signature')) };
+    }
     case 'dsse/0.0.2':
-      return fromBase64(at(only(at(body, 'spec', 'dsseV002', 'signatures')), 'verifier', 'x509Certificate', 'rawBytes'));
+      return fromVerifier(only(at(body, 'spec', 'dsseV002', 'signatures')));
     case 'hashedrekord/0.0.2':
-      return fromBase64(at(body, 'spec', 'hashedRekordV002', 'signature', 'verifier', 'x509Certificate', 'rawBytes'));
+      return fromVerifier(at(body, 'spec', 'hashedRekordV002', 'signature'));
   }
 }
 
@@ -99,6 +111,10 @@ function at(value: unknown, ...names: readonly string[]): unknown {
 
 function only(value: unknown): unknown {
   return Array.isArray(value) && value.length === 1 ? value[0] : undefined;
+}
+
+function fromVerifier(signature: unknown): Logged {
+  return { certificate: fromBase64(at(signature, 'verifier', 'x509Certificate', 'rawBytes')), signature: fromBase64(at(signature, 'content')) };
 }
 
 function fromBase64(value: unknown): Buffer | undefined {

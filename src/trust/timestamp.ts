@@ -11,7 +11,7 @@ export type TimestampVerdict =
   | { readonly kind: 'unproven'; readonly problem: string };
 
 /** Real responses are below 8 KiB. */
-const MAX_TIMESTAMP_BYTES = 64 * 1024;
+export const MAX_TIMESTAMP_BYTES = 64 * 1024;
 const MAX_EMBEDDED_CERTIFICATES = 16;
 
 const OID_SIGNED_DATA = '1.2.840.113549.1.7.2';
@@ -34,6 +34,25 @@ export async function verifyTimestamp(response: Buffer, signature: Buffer, autho
     return await verify(response, signature, authorities, now);
   } catch {
     // pkijs throws whatever its parsers and checks run into; all of it means that nothing is proven.
+    return unproven('cannot be read or does not verify');
+  }
+}
+
+/**
+ * What the signer asks of a fresh response before he knows who will trust it: that it would prove something to whoever trusts the
+ * certificates inside it. Never throws.
+ */
+export async function checkOwnTimestamp(response: Buffer, signature: Buffer, nonce: Buffer, now: Date): Promise<TimestampVerdict> {
+  try {
+    const { timeStampToken } = TimeStampResp.fromBER(response);
+    if (timeStampToken === undefined) return unproven('was not granted by its authority');
+    const signed = new SignedData({ schema: timeStampToken.content });
+    const content = signed.encapContentInfo.eContent?.getValue();
+    const echoed = content && TSTInfo.fromBER(content).nonce;
+    // An older answer would date the signature wrongly, if it is over the same bytes at all.
+    if (echoed === undefined || !Buffer.from(echoed.valueBlock.valueHexView).equals(nonce)) return unproven('does not repeat the nonce of the request');
+    return await verifyTimestamp(response, signature, readEmbedded(signed), now);
+  } catch {
     return unproven('cannot be read or does not verify');
   }
 }

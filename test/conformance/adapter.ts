@@ -71,7 +71,9 @@ async function run(): Promise<number> {
 }
 
 function signModel(output: string): Promise<number> {
+  if (values['use-staging'] === true) throw new Error('the staging instance is not supported');
   const chain = values['cert-chain'] ?? [];
+  const token = values['identity-token'];
   // The suite gives absolute paths; our own command takes them below the model.
   const ignored = (values['ignore-paths'] ?? []).map((path) => relative(model, path)).filter((path) => path !== '' && !path.startsWith('..'));
   return runProgram(
@@ -87,7 +89,7 @@ function signModel(output: string): Promise<number> {
       ...flag('--hash', values['hash-algorithm']),
       ...flag('--shard-size', values['shard-size']),
     ],
-    host,
+    { ...host, env: token === undefined ? {} : { MODEL_GATE_IDENTITY_TOKEN: token } },
   );
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { makeToken, PATHS, type SigstoreServer, startSigstoreServer } from '../servers/sigstoreServer.ts';
 import { type Scratch, scratch, writeTree } from '../support/model.ts';
 import { makeKeys } from '../support/signer.ts';
 import { intermediate, leaf, type Party, pem, root } from '../trust/pki.ts';
@@ -50,6 +51,7 @@ afterEach(() => space[Symbol.dispose]());
 
 /** Signs under both names; each bundle has to be accepted. */
 const NAMES = ['model-gate', 'model_signing'] as const;
+type Name = (typeof NAMES)[number];
 
 describe.each(NAMES)('the reference accepts what %s signs', (name) => {
   it.each(['p256', 'p384', 'p521'])('1-3: with a key, %s, over nested folders', (key) => {
@@ -154,6 +156,55 @@ describe('16: a single file', () => {
   });
 });
 
+describe.each(NAMES)('17: keyless by a private instance, from %s', (name) => {
+  const SUBJECT = 'https://ci.example.com/models/release';
+  const ISSUER = 'https://issuer.example.com';
+  let server: SigstoreServer;
+  beforeAll(async () => {
+    server = await startSigstoreServer();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  it.each([
+    ['Rekor v1', { rekor: 1 }],
+    ['Rekor v1 and a timestamp', { rekor: 1, timestamps: true }],
+    ['Rekor v2 and a timestamp', { rekor: 2, timestamps: true }],
+  ] as const)('with %s', async (_what, services) => {
+    const config = space.at('trust.json');
+    writeFileSync(config, JSON.stringify(server.trustConfig(services)));
+    writeFileSync(space.at('token'), makeToken());
+    const token = name === 'model_signing' ? ['--identity_token', makeToken()] : ['--identity-token-file', space.at('token')];
+    // Not while this process is blocked: the instance is in it.
+    expect(
+      await runAsync(process.execPath, [entryOf(name), 'sign', 'sigstore', ...token, '--trust-config', config, '--signature', bundle, model]),
+    ).toMatchObject({
+      code: 0,
+    });
+    const trust = ['--identity_provider', ISSUER, '--trust_config', config];
+    expect(verify(['sigstore', '--identity', SUBJECT, ...trust])).toMatchObject({ code: 0 });
+    expect(verify(['sigstore', '--identity', `${SUBJECT}s`, ...trust])).toMatchObject({ code: 1 });
+    writeFileSync(join(model, 'weights/b.bin'), 'B');
+    expect(verify(['sigstore', '--identity', SUBJECT, ...trust])).toMatchObject({ code: 1 });
+  });
+});
+
+describe.each(NAMES.slice(0, 1))('a timestamp in a bundle of %s', (name) => {
+  it.each([
+    ['key', () => KEY(), () => ['key', '--public_key', keys.at('p256.pub')]],
+    [
+      'certificate',
+      () => certificate('signer'),
+      () => ['certificate', '--certificate_chain', keys.at('between.crt'), '--certificate_chain', keys.at('ca.crt')],
+    ],
+  ] as const)('by %s is no obstacle', async (_method, signer, verifier) => {
+    await using server = await startSigstoreServer();
+    const timestamp = ['--timestamp-url', `${server.origin}${PATHS.tsa}`];
+    expect(await runAsync(process.execPath, [entryOf(name), 'sign', ...signer(), ...timestamp, '--signature', bundle, model])).toMatchObject({ code: 0 });
+    expect(readFileSync(bundle, 'utf8')).toContain('rfc3161Timestamps');
+    expect(verify(verifier())).toMatchObject({ code: 0 });
+  });
+});
+
 describe('a bundle', () => {
   it('is the same payload from both names, for the same tree', () => {
     const payloads = NAMES.map((name) => {
@@ -170,11 +221,15 @@ function certificate(name: 'signer' | 'alone'): string[] {
   return ['certificate', '--private-key', keys.at(`${name}.key`), '--signing-certificate', keys.at(`${name}.crt`)];
 }
 
-function sign(name: (typeof NAMES)[number], args: readonly string[]): Run {
+function sign(name: Name, args: readonly string[]): Run {
+  return run(process.execPath, [entryOf(name), 'sign', ...args, '--signature', bundle, model]);
+}
+
+function entryOf(name: Name): string {
   mkdirSync(space.at('bin'), { recursive: true });
   const entry = space.at('bin', name);
   spawnSync('ln', ['-sf', PROGRAM, entry]);
-  return run(process.execPath, [entry, 'sign', ...args, '--signature', bundle, model]);
+  return entry;
 }
 
 function verify([method = '', ...args]: readonly string[]): Run {
@@ -206,6 +261,14 @@ function libraryName(hash: string): string {
 function run(command: string, args: readonly string[]): Run {
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
   return { code: status, out: `${stdout}${stderr}` };
+}
+
+async function runAsync(command: string, args: readonly string[]): Promise<Run> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  const code = await new Promise<number | null>((done) => child.on('close', done));
+  return { code, out };
 }
 
 function payload(): Buffer {

@@ -202,10 +202,10 @@ describe('signing fails and leaves no bundle', () => {
     expect(snapshot(join(model, 'weights'))).toEqual(before);
   });
 
-  test('when certificates are given to a method that has none, or are missing where they belong', async () => {
+  test('when certificates or a key are given to a method that has none, or are missing where they belong', async () => {
     expect(await signHere(model, { 'certificate-chain': ['x.pem'] })).toBe('PLAN_CONTRADICTION');
     expect(await signHere(model, {}, 'certificate')).toBe('USAGE');
-    expect(await signHere(model, {}, 'sigstore')).toBe('USAGE');
+    expect(await signHere(model, {}, 'sigstore')).toBe('PLAN_CONTRADICTION');
     expect(existsSync(join(model, 'model.sig'))).toBe(false);
   });
 });

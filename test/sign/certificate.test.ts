@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { HexDigest } from '../../src/base/brands.ts';
 import { parseBundle } from '../../src/oms/bundle.ts';
 import type { ModelPath } from '../../src/oms/path.ts';
-import { writeStatement } from '../../src/oms/write.ts';
+import { writeBundle, writeStatement } from '../../src/oms/write.ts';
 import { parseSigningChain } from '../../src/sign/certificate.ts';
 import { parseSigningKey } from '../../src/sign/key.ts';
 import { signStatement } from '../../src/sign/sign.ts';
@@ -60,7 +60,7 @@ describe('a bundle signed with a certificate', () => {
       symlinks: 'reject',
       ignored: [],
     });
-    const bundle = parseBundle(signStatement(statement, { kind: 'certificate', key: keyOf(SIGNER), chain: chainOf(SIGNER, [BETWEEN]) }));
+    const bundle = parseBundle(writeBundle(signStatement(statement, keyOf(SIGNER)), { kind: 'certificate', chain: chainOf(SIGNER, [BETWEEN]) }));
     const payload = await verifySignature(bundle, { kind: 'certificate', anchors: [CA.der], helpers: [], timestampAuthorities: [], expired: 'refuse' }, NOW);
     expect(payload.bytes.equals(statement.bytes)).toBe(true);
   });

@@ -129,6 +129,9 @@ export type TimestampOptions = {
   readonly status?: number;
   readonly embed?: readonly Party[];
   readonly imprintOf?: Buffer;
+  /** The digest itself, as a request holds it. */
+  readonly imprint?: Buffer;
+  readonly nonce?: asn1js.Integer;
   readonly imprintHash?: 'sha256' | 'sha1';
   readonly contentType?: string;
   readonly signedContentType?: string | undefined;
@@ -147,14 +150,16 @@ export async function timestamp(data: Buffer, tsa: Party, options: TimestampOpti
       hashAlgorithm: new pkijs.AlgorithmIdentifier({ algorithmId: imprintHash === 'sha1' ? SHA1 : SHA256 }),
       hashedMessage: new asn1js.OctetString({
         valueHex: view(
-          createHash(imprintHash)
-            .update(options.imprintOf ?? data)
-            .digest(),
+          options.imprint ??
+            createHash(imprintHash)
+              .update(options.imprintOf ?? data)
+              .digest(),
         ),
       }),
     }),
     serialNumber: new asn1js.Integer({ value: 7 }),
     genTime: options.at ?? days(-1),
+    ...(options.nonce !== undefined && { nonce: options.nonce }),
   });
   const content = info.toSchema().toBER();
   const encapContentInfo = new pkijs.EncapsulatedContentInfo({ eContentType: options.contentType ?? TST_INFO });
@@ -242,7 +247,8 @@ function* extensions(options: CertificateOptions): Iterable<pkijs.Extension> {
     yield extension('2.5.29.37', new pkijs.ExtKeyUsage({ keyPurposes: [...options.purposes] }).toSchema().toBER(), options.purposesCritical ?? false);
   }
   if (options.names !== undefined) {
-    yield extension('2.5.29.17', new pkijs.GeneralNames({ names: [...options.names] }).toSchema().toBER());
+    // RFC 5280 §4.2.1.6: critical where there is no other name.
+    yield extension('2.5.29.17', new pkijs.GeneralNames({ names: [...options.names] }).toSchema().toBER(), options.subject?.length === 0);
   }
   yield* options.extra ?? [];
 }

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { initializeCTLog, initializeTLog } from '@sigstore/mock';
 import * as asn1js from 'asn1js';
-import type { Extension } from 'pkijs';
+import { AuthorityKeyIdentifier, type Extension } from 'pkijs';
 import type { NonEmpty } from '../../src/base/brands.ts';
 import { type ParsedBundle, parseBundle } from '../../src/oms/bundle.ts';
 import { type Envelope, PAYLOAD_TYPE, preAuthEncoding } from '../../src/oms/dsse.ts';
@@ -53,15 +53,25 @@ export type SignOptions = {
 export type Instance = {
   readonly trustedRoot: Json;
   readonly ca: Party;
+  readonly tsa: Party;
+  readonly tsaRoot: Party;
+  /** A leaf with the instance's extensions. */
+  issueLeaf(options: SignOptions): Promise<Party>;
+  /** What Rekor v1 answers: `{ id: entry }`. */
+  log(body: Json, at: Date): Promise<Json>;
   sign(options?: SignOptions): Promise<SigstoreBundle>;
 };
 
-export async function startInstance(): Promise<Instance> {
-  const ca = await root({ subject: 'fulcio', from: days(-365), to: days(365) });
-  const tsaRoot = await root({ subject: 'tsa root' });
-  const tsa = await authority(tsaRoot);
+/** `at`: when it signs. */
+export async function startInstance(at = SIGNED_AT): Promise<Instance> {
+  // Strict verifiers want to be told which key signed (RFC 5280 §4.2.1.1).
+  const keyId = new asn1js.OctetString({ valueHex: arrayBuffer(randomBytes(20)) });
+  const ca = await root({ subject: 'fulcio', from: days(-365, at), to: days(365, at), extra: [extension('2.5.29.14', keyId.toBER())] });
+  const issuedBy = extension('2.5.29.35', new AuthorityKeyIdentifier({ keyIdentifier: keyId }).toSchema().toBER());
+  const tsaRoot = await root({ subject: 'tsa root', from: days(-3650, at), to: days(3650, at) });
+  const tsa = await authority(tsaRoot, { from: days(-365, at), to: days(365, at) });
   const ctKeys = keyPair('P-256');
-  const ctLog = await initializeCTLog(ctKeys, SIGNED_AT);
+  const ctLog = await initializeCTLog(ctKeys, at);
   const logKeys = keyPair('P-256');
 
   const trustedRoot: Json = {
@@ -76,7 +86,7 @@ export async function startInstance(): Promise<Instance> {
     const keys = typeof options.leaf?.key === 'object' ? options.leaf.key : keyPair(options.leaf?.key ?? 'P-256');
     const { issuerV1, issuerV2 } = { issuerV1: ISSUER, issuerV2: ISSUER, ...options };
     const serial = Buffer.from([1, ...randomBytes(15)]);
-    const extra: Extension[] = [...(options.leaf?.extra ?? [])];
+    const extra: Extension[] = [issuedBy, ...(options.leaf?.extra ?? [])];
     if (issuerV1 !== undefined) extra.push(extension('1.3.6.1.4.1.57264.1.1', new Uint8Array(Buffer.from(issuerV1)).buffer));
     if (issuerV2 !== undefined) extra.push(extension('1.3.6.1.4.1.57264.1.8', new asn1js.Utf8String({ value: issuerV2 }).toBER()));
     const make = (more: readonly Extension[]): Promise<Party> =>
@@ -86,8 +96,8 @@ export async function startInstance(): Promise<Instance> {
         keyUsage: ['digitalSignature'],
         purposes: ['1.3.6.1.5.5.7.3.3'],
         names: [email(IDENTITY)],
-        from: new Date(SIGNED_AT.getTime() - 60_000),
-        to: new Date(SIGNED_AT.getTime() + 540_000),
+        from: new Date(at.getTime() - 60_000),
+        to: new Date(at.getTime() + 540_000),
         ...options.leaf,
         key: keys,
         serial,
@@ -104,20 +114,22 @@ export async function startInstance(): Promise<Instance> {
     return make([...extra, extension('1.3.6.1.4.1.11129.2.4.2', new asn1js.OctetString({ valueHex: arrayBuffer(list) }).toBER())]);
   };
 
+  const logEntry = async (body: Json, loggedAt: Date): Promise<Json> => (await initializeTLog(REKOR, logKeys, loggedAt)).log(body);
+
   const sign = async (options: SignOptions = {}): Promise<SigstoreBundle> => {
     const leaf = await issueLeaf(options);
     const signature = signatureOf(options.signWith ?? leaf);
     const kind = options.entry ?? 'dsse/0.0.1';
-    const body = entryBody(kind, signature, options.loggedCertificate ?? leaf.der);
+    const envelope: Envelope = { payload: PAYLOAD, payloadType: PAYLOAD_TYPE, signature };
+    const body = entryBody(kind, envelope, options.loggedCertificate ?? leaf.der);
     options.alterBody?.(body);
-    const loggedAt = options.loggedAt ?? SIGNED_AT;
-    const tlog = await initializeTLog(REKOR, logKeys, loggedAt);
-    const [logged]: readonly Json[] = Object.values(await tlog.log(body));
+    const loggedAt = options.loggedAt ?? at;
+    const [logged]: readonly Json[] = Object.values(await logEntry(body, loggedAt));
     if (logged?.['verification']?.inclusionProof === undefined) throw new Error('not logged');
     const { inclusionProof: proof, signedEntryTimestamp } = logged['verification'];
     const [name, version] = kind.split('/');
     const rekorV1 = version === '0.0.1';
-    const stamps = options.timestamps ?? (rekorV1 ? [] : [SIGNED_AT]);
+    const stamps = options.timestamps ?? (rekorV1 ? [] : [at]);
     const bundle: Json = {
       mediaType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
       verificationMaterial: {
@@ -139,7 +151,9 @@ export async function startInstance(): Promise<Instance> {
           },
         ],
         timestampVerificationData: {
-          rfc3161Timestamps: await Promise.all(stamps.map(async (at) => ({ signedTimestamp: (await timestamp(signature, tsa, { at })).toString('base64') }))),
+          rfc3161Timestamps: await Promise.all(
+            stamps.map(async (stamp) => ({ signedTimestamp: (await timestamp(signature, tsa, { at: stamp })).toString('base64') })),
+          ),
         },
       },
       dsseEnvelope: {
@@ -154,12 +168,13 @@ export async function startInstance(): Promise<Instance> {
     return { ...parsed, material: parsed.material };
   };
 
-  return { trustedRoot, ca, sign };
+  return { trustedRoot, ca, tsa, tsaRoot, issueLeaf, log: logEntry, sign };
 }
 
-function entryBody(kind: NonNullable<SignOptions['entry']>, signature: Buffer, certificate: Buffer): Json {
+/** What a log keeps of a DSSE envelope. */
+export function entryBody(kind: NonNullable<SignOptions['entry']>, envelope: Envelope, certificate: Buffer): Json {
   const [name, apiVersion] = kind.split('/');
-  const envelope: Envelope = { payload: PAYLOAD, payloadType: PAYLOAD_TYPE, signature };
+  const { payload, signature } = envelope;
   const verifier = { keyDetails: 'PKIX_ECDSA_P256_SHA_256', x509Certificate: { rawBytes: certificate.toString('base64') } };
   const content = signature.toString('base64');
   const sha256 = (data: Buffer): Buffer => createHash('sha256').update(data).digest();
@@ -170,14 +185,14 @@ function entryBody(kind: NonNullable<SignOptions['entry']>, signature: Buffer, c
         apiVersion,
         kind: name,
         spec: {
-          envelopeHash: { algorithm: 'sha256', value: '00' },
-          payloadHash: { algorithm: 'sha256', value: sha256(PAYLOAD).toString('hex') },
+          envelopeHash: { algorithm: 'sha256', value: sha256(payload).toString('hex') },
+          payloadHash: { algorithm: 'sha256', value: sha256(payload).toString('hex') },
           signatures: [{ signature: content, verifier: Buffer.from(text).toString('base64') }],
         },
       };
     }
     case 'dsse/0.0.2': {
-      const payloadHash = { algorithm: 'SHA2_256', digest: sha256(PAYLOAD).toString('base64') };
+      const payloadHash = { algorithm: 'SHA2_256', digest: sha256(payload).toString('base64') };
       return { apiVersion, kind: name, spec: { dsseV002: { payloadHash, signatures: [{ content, verifier }] } } };
     }
     case 'hashedrekord/0.0.2': {
