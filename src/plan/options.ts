@@ -42,7 +42,7 @@ export const OPTIONS = {
   password: { ...text('Signing', 'Password of the private key', SIGN), secret: true, variableOnly: true, notInFile: true },
   'signing-certificate': text('Signing', 'sign certificate: the certificate (PEM: file or text) of the private key', SIGN),
   'identity-token-file': text('Signing', 'sign sigstore: file with the OIDC identity token (default: SIGSTORE_ID_TOKEN, or that of GitHub Actions)', SIGN),
-  'identity-token': { ...text('Signing', 'sign sigstore: the OIDC identity token', SIGN), secret: true, variableOnly: true, notInFile: true },
+  'identity-token': { ...text('Signing', 'sign sigstore: the OIDC identity token (better as a variable than as a flag)', SIGN), secret: true, notInFile: true },
   'token-audience': text('Signing', 'sign sigstore: audience for which GitHub Actions is asked for a token', SIGN, 'sigstore'),
   'fulcio-url': text('Signing', 'sign sigstore: certificate authority of a private instance (default: the public-good one); needs --rekor-url', SIGN),
   'rekor-url': text('Signing', 'sign sigstore: transparency log (Rekor v1) of a private instance (default: the public-good one); needs --fulcio-url', SIGN),

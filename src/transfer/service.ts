@@ -9,6 +9,7 @@ import { backoffMs, isRetryable } from './backoff.ts';
 import { connectionError, parseRetryAfter } from './httpErrors.ts';
 import { headerOf } from './httpHeaders.ts';
 import { createRoutes, type Routes } from './httpRoutes.ts';
+import { tlsSettings } from './tlsSettings.ts';
 
 const ATTEMPTS = 3;
 /** One answer, however slowly it drips in. */
@@ -22,7 +23,7 @@ export type ServiceClient = AsyncDisposable & { readonly call: CallService };
  * (it would carry the identity token to another place). @throws CONFIG_INVALID
  */
 export async function createServiceClient(settings: HttpSettings, signal: AbortSignal): Promise<ServiceClient> {
-  const routes = await createRoutes(settings, 4);
+  const routes = createRoutes(settings, await tlsSettings(settings), 4);
   return {
     call: (request) => callWithRetries(request, { settings, routes, signal }),
     [Symbol.asyncDispose]: () => routes.close(),
@@ -46,11 +47,10 @@ async function callWithRetries(request: ServiceRequest, way: Way): Promise<Servi
 
 async function call(request: ServiceRequest, { settings, routes, signal }: Way): Promise<ServiceAnswer> {
   const { url, body } = request;
-  const route = routes.routeTo(url);
   const deadline = AbortSignal.timeout(TOTAL_MS);
   signal.throwIfAborted();
   try {
-    const response = await route.dispatcher.request({
+    const response = await routes.dispatcherFor(url).request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: request.method,
@@ -64,7 +64,7 @@ async function call(request: ServiceRequest, { settings, routes, signal }: Way):
   } catch (error) {
     signal.throwIfAborted();
     if (deadline.aborted) throw new AppError('SOURCE_TIMEOUT', `no whole answer from ${redactUri(url.href)} within ${TOTAL_MS} ms`, { cause: error });
-    throw error instanceof AppError ? error : connectionError(error, url, settings, route.through);
+    throw connectionError(error, url, settings);
   }
 }
 

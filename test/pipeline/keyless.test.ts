@@ -366,7 +366,7 @@ describe('a request to sign is refused', () => {
     ['with two roots', { 'trusted-root': 'x.json' }, 'PLAN_CONTRADICTION'],
     ['with a key, which keyless signing has none of', { 'private-key': 'key.pem' }, 'PLAN_CONTRADICTION'],
     ['with a URL that is none', { 'timestamp-url': 'tsa.example.com' }, 'CONFIG_INVALID'],
-    ['with the token as a flag', { 'identity-token': 'x' }, 'USAGE'],
+    ['with two tokens', { 'identity-token': 'x' }, 'PLAN_CONTRADICTION'],
     ['with a trust configuration that is not there', { 'trust-config': '/nowhere.json' }, 'ANCHORS_INVALID'],
     ['with a trust configuration that is a trusted root', { 'trust-config': 'ROOT' }, 'ANCHORS_INVALID'],
   ])('%s (%s)', async (_what, flags, code) => {
