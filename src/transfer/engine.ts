@@ -9,7 +9,8 @@ import type { HttpSettings, Locator } from '../source/source.ts';
 import { backoffMs, isRetryable } from './backoff.ts';
 import type { Budget } from './budget.ts';
 import { createLocalExecutor, type Executor, type ExecutorSettings } from './executor.ts';
-import type { Outcome, Subject, Task } from './task.ts';
+import type { Subject } from './sink.ts';
+import type { Outcome, Task } from './task.ts';
 
 export type HttpLocator = Extract<Locator, { kind: 'http' }>;
 

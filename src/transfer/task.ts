@@ -3,21 +3,16 @@ import { type BigIntStats, fstat as fstatCallback, read as readCallback } from '
 import { promisify } from 'node:util';
 import { AppError, fromSystemError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import type { ManifestFile, Part } from '../oms/manifest.ts';
+import type { Part } from '../oms/manifest.ts';
 import type { Locator } from '../source/source.ts';
-import { createChecker } from './checker.ts';
-import { createDigester, type UnsignedFile } from './digester.ts';
 import type { HttpTransport } from './http.ts';
 import { type ObjectFacts, readObject, type Window } from './ranged.ts';
-import { createWriter } from './writer.ts';
+import { createSink, type Subject } from './sink.ts';
 
 const read = promisify(readCallback);
 const fstat = promisify(fstatCallback) as (fd: number, options: { bigint: true }) => Promise<BigIntStats>;
 
 const READ_BYTES = 1024 * 1024;
-
-/** What a task is about: a signed file, to be compared with its manifest entry, or an unsigned one, whose digests are wanted. */
-export type Subject = ManifestFile | UnsignedFile;
 
 /**
  * One file to be hashed, on the main thread or in a worker: plain data. Descriptors belong to the engine, which opened
@@ -69,7 +64,7 @@ async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>,
   try {
     if (totalBytes !== undefined && task.handOffBytes !== undefined && totalBytes > task.handOffBytes) return { kind: 'handOff', sizeBytes: totalBytes };
     if (totalBytes !== undefined) await admit(task, totalBytes, deps);
-    await using sink = await createSink(task);
+    await using sink = await createSink(task.file, task.outputFd);
     let sizeBytes = 0;
     for await (const chunk of object.body) {
       sizeBytes += chunk.length;
@@ -87,7 +82,7 @@ async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>,
 async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<Outcome> {
   const before = await fstat(fd, { bigint: true });
   await admit(task, Number(before.size), deps);
-  await using sink = await createSink(task);
+  await using sink = await createSink(task.file, task.outputFd);
   let position = 0;
   let buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   let pending = read(fd, buffer, 0, READ_BYTES, 0);
@@ -112,29 +107,6 @@ async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<O
   const parts = await sink.finish();
   await unchanged(task.file, fd, before);
   return { kind: 'ok', sizeBytes: position, parts, facts: {} };
-}
-
-type Sink = AsyncDisposable & { take(chunk: Buffer): Promise<void> | undefined; finish(): Promise<readonly Part[]> };
-
-/**
- * Hashes first, then writes from the same buffer: what lands is what was hashed. Disposing waits for writes in flight: the descriptor of
- * a failed file is closed next, and its number given to another file, into which a late write would put bytes that nobody checked.
- */
-async function createSink(task: Task): Promise<Sink> {
-  const hashing = 'parts' in task.file ? await createChecker(task.file) : await createDigester(task.file);
-  const writer = task.outputFd === undefined ? undefined : createWriter(task.outputFd);
-  return {
-    take(chunk) {
-      hashing.update(chunk);
-      return writer?.append(chunk)?.catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
-    },
-    async finish() {
-      const parts = hashing.finish();
-      await writer?.finish().catch((error: unknown) => Promise.reject(fromSystemError(error, `writing ${printable(task.file.path)}`)));
-      return parts;
-    },
-    [Symbol.asyncDispose]: async () => writer?.idle(),
-  };
 }
 
 async function admit(task: Task, sizeBytes: number, deps: TaskDeps): Promise<void> {
