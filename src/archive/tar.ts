@@ -2,11 +2,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { Parser, type ReadEntry } from 'tar';
-import { AppError } from '../base/errors.ts';
+import type { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { Member } from './archive.ts';
 import { CHUNK_BYTES, inflate, invalid, malformed, readRange } from './bytes.ts';
 import type { Meter } from './meter.ts';
+import { findPaxProblem, unsupported } from './pax.ts';
 
 const BLOCK_BYTES = 512;
 const GZIP = Buffer.from([0x1f, 0x8b]);
@@ -76,10 +77,10 @@ function createParser(blocks: AsyncIterator<Buffer>): PullParser {
   });
   // Left out by the parser: unknown kinds, and headers beyond its limit, without which the next name would be another.
   parser.on('ignoredEntry', (entry: ReadEntry) => {
-    problem ??= entry.meta ? invalid('has an extended header that is too long') : unknownKind(entry.path);
+    problem ??= entry.meta ? invalid('has an extended header that is too long') : unsupported(entry.path);
   });
   parser.on('meta', (text: string) => {
-    if (text.includes('GNU.sparse.')) problem ??= unknownKind('a sparse file');
+    problem ??= findPaxProblem(text);
   });
   // From here on the parser would keep all it gets.
   parser.on('eof', () => {
@@ -98,6 +99,8 @@ function createParser(blocks: AsyncIterator<Buffer>): PullParser {
     feed,
     async next() {
       while (entries.length === 0 && !ended) await feed();
+      // Some events wait until the member before them has been read.
+      if (problem !== undefined) throw problem;
       return entries.shift();
     },
   };
@@ -133,11 +136,4 @@ async function* readBody(entry: ReadEntry, parser: PullParser): AsyncGenerator<B
     if (chunk !== null) yield chunk;
     else if (!entry.emittedEnd) await parser.feed();
   }
-}
-
-function unknownKind(name: string): AppError {
-  return new AppError('FILE_TYPE', `the archive holds '${printable(name)}', which is neither a plain file nor a directory`, {
-    hint: 'Make the archive again of regular files only (tar without --sparse).',
-    context: { path: printable(name) },
-  });
 }

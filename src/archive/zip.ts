@@ -25,6 +25,8 @@ export async function* readZip(file: FileHandle, sizeBytes: number, meter: Meter
     compressedBytes += entry.compressedSize;
     if (compressedBytes > sizeBytes) throw invalid('has members that overlap');
     const name = getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, true);
+    // Some programs take them for slashes.
+    if (name.includes('\\')) throw invalid(`names '${printable(name, 300)}' with a backslash, which can be read in two ways`);
     yield { name, kind: kindOf(entry, name), sizeBytes: entry.uncompressedSize, read: () => readBody(zip, file, entry, name, meter) };
   }
 }

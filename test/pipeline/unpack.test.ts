@@ -249,6 +249,14 @@ test('long and foreign names, zip64 and executables come out right and without t
   expect((await pullHere([`${dir}.zip`, fresh()], { flags: { unpack: true } })).reason).toBe('OK');
 });
 
+test('binary attributes, as macOS and SELinux have them, do no harm', async () => {
+  const pax = { name: 'x', type: 'x', body: Buffer.from('14 path=a.bin\n42 SCHILY.xattr.com.apple.provenance=\x01\x02\0\xff\n', 'latin1') };
+  const archive = tarOf([pax, { name: 'short', body: 'a' }]);
+  const { reason, to } = await pull({ 'm.tar': archive, 'm.tar.sig': bundleOf({ 'm.tar': archive }) }, 'm.tar');
+  expect(reason).toBe('OK');
+  expect(Object.keys(treeOf(to))).toEqual(['a.bin', 'm.tar.sig']);
+});
+
 test('a gzip of several members, and what follows the end mark, are read as tar does', async () => {
   const tar = tarOf([{ name: 'a', body: 'a'.repeat(3000) }]);
   const { gzipSync } = await import('node:zlib');
