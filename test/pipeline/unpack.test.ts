@@ -3,10 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AppError } from '../../src/base/errors.ts';
+import type { Event } from '../../src/base/events.ts';
 import { startHttpServer } from '../servers/httpServer.ts';
 import { startS3Server } from '../servers/s3Server.ts';
 import { FORMATS, packed, tarOf, zipOf } from '../support/archives.ts';
 import { bundleOf, type Files, KEYS, leftovers, type Scratch, SMALL_MODEL, scratch, treeFrom, treeOf } from '../support/model.ts';
+import { CAN_MOUNT, mountTmpfs } from '../support/mounts.ts';
 import { pullHere, runGate, verifyHere } from '../support/run.ts';
 import { resourceOf, shardsOf, signResources } from '../support/signer.ts';
 
@@ -180,6 +183,45 @@ describe('started again', () => {
     writeFileSync(`${to}/evil.py`, 'x');
     expect(await pull(whole, 'm.tgz', to)).toMatchObject({ reason: 'FILE_UNSIGNED' });
     expect(Object.keys(treeOf(to))).toEqual(['evil.py']);
+  });
+});
+
+test('what was checked before a signal is taken up again, when the tree is signed', async () => {
+  const archive = packed('m.tar', SMALL_MODEL);
+  const files = { 'm.tar': archive, 'm.tar.sig': BUNDLE };
+  const abort = new AbortController();
+  const onEvent = (event: Event): void => {
+    if (event.kind === 'fileDone' && event.path === 'weights/part-1.bin') abort.abort(new AppError('CANCELLED', 'stopped'));
+  };
+  const stopped = await pull(files, 'm.tar', fresh(), { signal: abort.signal, onEvent });
+  expect([stopped.reason, treeOf(stopped.to)]).toEqual(['CANCELLED', {}]);
+  const { reason, to, evidence } = await pull(files, 'm.tar', stopped.to);
+  expect([reason, treeOf(to)]).toEqual(['OK', treeFrom(SIGNED)]);
+  expect(evidence.models[0]?.files).toContainEqual(expect.objectContaining({ path: 'weights/part-1.bin', origin: 'resumed' }));
+});
+
+describe.runIf(CAN_MOUNT)('on a mount point, as KServe has it,', () => {
+  const versions = ['one', 'two'].map((config) => {
+    const archive = packed('m.tgz', { ...SMALL_MODEL, 'config.json': config });
+    return { 'm.tgz': archive, 'm.tgz.sig': bundleOf({ 'm.tgz': archive }) };
+  });
+
+  test('the same archive again is kept, another is refused unless --replace, and a volume that is too small is told (exit 4)', async () => {
+    const [first = {}, second = {}] = versions;
+    const to = tmp.at('mount');
+    using _mount = mountTmpfs(to, '2m');
+    expect((await pull(first, 'm.tgz', to)).reason).toBe('OK');
+    const again = await pull(first, 'm.tgz', to);
+    expect(again.evidence.models[0]?.files.map((file) => file.origin)).toEqual(['kept', 'kept', 'kept', 'kept']);
+    expect(await pull(second, 'm.tgz', to)).toMatchObject({ reason: 'DESTINATION_DIFFERS', exitCode: 4 });
+    expect(treeOf(to)).toMatchObject(treeFrom({ ...SMALL_MODEL, 'config.json': 'one' }));
+    expect((await pull(second, 'm.tgz', to, { flags: { replace: true } })).reason).toBe('OK');
+    expect(treeOf(to)).toMatchObject(treeFrom({ ...SMALL_MODEL, 'config.json': 'two' }));
+    const small = tmp.at('small');
+    using _small = mountTmpfs(small, '1m');
+    const large = packed('m.tgz', { 'zeros.bin': Buffer.alloc(2_000_000) });
+    expect(await pull({ 'm.tgz': large, 'm.tgz.sig': bundleOf({ 'm.tgz': large }) }, 'm.tgz', small)).toMatchObject({ reason: 'NO_SPACE', exitCode: 4 });
+    expect(Object.keys(treeOf(small)).filter((name) => !name.startsWith('.model-gate-'))).toEqual([]);
   });
 });
 
