@@ -21,10 +21,10 @@ export async function* readTar(file: FileHandle, sizeBytes: number, meter: Meter
       const entry = await parser.next();
       if (entry === undefined) return;
       meter.members(count);
-      const body = readBody(entry, parser);
-      yield memberOf(entry, body);
-      // What nobody wanted has to be passed over.
-      while ((await body.next()).done !== true);
+      yield memberOf(entry, parser);
+      // What nobody wanted has to be passed over, or the parser waits for ever.
+      const rest = readBody(entry, parser);
+      while ((await rest.next()).done !== true);
     }
   } finally {
     await blocks.return(undefined);
@@ -106,10 +106,10 @@ function createParser(blocks: AsyncIterator<Buffer>): PullParser {
   };
 }
 
-function memberOf(entry: ReadEntry, body: AsyncGenerator<Buffer>): Member {
+function memberOf(entry: ReadEntry, parser: PullParser): Member {
   const { size = 0 } = entry.header;
   if (!Number.isSafeInteger(size)) throw invalid(`gives '${printable(entry.path)}' no proper length`);
-  return { name: entry.path, kind: kindOf(entry), sizeBytes: size, read: () => body };
+  return { name: entry.path, kind: kindOf(entry), sizeBytes: size, read: () => readBody(entry, parser) };
 }
 
 function kindOf({ type, path }: ReadEntry): Member['kind'] {

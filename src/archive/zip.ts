@@ -21,7 +21,7 @@ export async function* readZip(file: FileHandle, sizeBytes: number, meter: Meter
   let compressedBytes = 0;
   for (;;) {
     const { done, value: entry } = await entries.next().catch((error: unknown) => Promise.reject(malformed(error)));
-    if (done === true) return;
+    if (done === true) return await refuseMore(zip, file);
     compressedBytes += entry.compressedSize;
     if (compressedBytes > sizeBytes) throw invalid('has members that overlap');
     const name = getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, true);
@@ -29,6 +29,12 @@ export async function* readZip(file: FileHandle, sizeBytes: number, meter: Meter
     if (name.includes('\\')) throw invalid(`names '${printable(name, 300)}' with a backslash, which can be read in two ways`);
     yield { name, kind: kindOf(entry, name), sizeBytes: entry.uncompressedSize, read: () => readBody(zip, file, entry, name, meter) };
   }
+}
+
+/** Members beyond the count (which without zip64 wraps at 65,536) would be left out here and unpacked elsewhere. */
+async function refuseMore(zip: ZipFile, file: FileHandle): Promise<void> {
+  const { buffer } = await file.read(Buffer.alloc(4), 0, 4, Number(zip.readEntryCursor)).catch((error: unknown) => Promise.reject(malformed(error)));
+  if (buffer.toString('latin1') === 'PK\x01\x02') throw invalid(`has more members than the ${zip.entryCount} that it says`);
 }
 
 /** Over the caller's handle, which stays his to close. */

@@ -165,6 +165,11 @@ describe('a zip with', () => {
     await refusedBothWays('m.zip', zipOf(entries), reason);
   });
 
+  test('more members than it says, or fewer, is ARCHIVE_INVALID', async () => {
+    const entries = [{ name: 'config.json', body: '{}' }, { name: 'b' }];
+    for (const count of [1, 3]) await refusedBothWays('m.zip', zipOf(entries, count), 'ARCHIVE_INVALID', { 'ignore-unsigned-files': true });
+  });
+
   test('members that overlap is ARCHIVE_INVALID', async () => {
     const body = Buffer.from(Array.from({ length: 4000 }, (_, i) => (i * 7919) % 251));
     const entries = Array.from({ length: 50 }, (_, i): ZipEntry => ({ name: `f${i}`, localName: 'f0', body, method: 0, overlaps: i > 0 }));

@@ -79,8 +79,8 @@ export type ZipEntry = {
   readonly overlaps?: boolean;
 };
 
-/** A zip with whatever is asked for in it. */
-export function zipOf(entries: readonly ZipEntry[]): Buffer {
+/** A zip with whatever is asked for in it; `count` is what its end says, when it lies. */
+export function zipOf(entries: readonly ZipEntry[], count = entries.length): Buffer {
   const locals: Buffer[] = [];
   const central: Buffer[] = [];
   let [offset, last] = [0, 0];
@@ -110,8 +110,8 @@ export function zipOf(entries: readonly ZipEntry[]): Buffer {
   const directory = Buffer.concat(central);
   const end = Buffer.alloc(22);
   end.write('PK\x05\x06', 'latin1');
-  end.writeUInt16LE(entries.length, 8);
-  end.writeUInt16LE(entries.length, 10);
+  end.writeUInt16LE(count, 8);
+  end.writeUInt16LE(count, 10);
   end.writeUInt32LE(directory.length, 12);
   end.writeUInt32LE(offset, 16);
   return Buffer.concat([...locals, directory, end]);
