@@ -4,7 +4,7 @@ import { type ArchiveFormat, archiveFormatOf, type Member, readArchive } from '.
 import { isNonEmpty } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import { GIT_PATHS, isIgnored, type ManifestFile, replaceByMembers } from '../oms/manifest.ts';
+import { type ManifestFile, replaceByMembers } from '../oms/manifest.ts';
 import { type ModelPath, parseModelPath } from '../oms/path.ts';
 import type { PullPlan } from '../plan/plan.ts';
 import type { ObjectRef } from '../source/source.ts';
@@ -14,7 +14,7 @@ import { createSink, type Subject } from '../transfer/sink.ts';
 import { fetchJob } from './fetch.ts';
 import { fileEvidence } from './files.ts';
 import type { Accepted } from './gate.ts';
-import { createNameCheck } from './names.ts';
+import { createClaims, createSignedClaims } from './members.ts';
 import { checkArchive, refuseOther } from './objectDigest.ts';
 import { createSpace, type Space } from './space.ts';
 import { type Run, transferDeps } from './standing.ts';
@@ -43,7 +43,6 @@ export async function unpackSigned(run: Run): Promise<{ readonly accepted: Accep
   for await (const member of membersOf(run, archive)) {
     const path = claim(member);
     if (path === undefined) continue;
-    requireFile(member, path);
     const written = await writeMember(run, { path, algorithm: 'sha256' }, member, space);
     if (!isNonEmpty(written.parts)) throw new AppError('INTERNAL', 'a member without a digest');
     unpacked.push({ ...written, file: { path, algorithm: 'sha256', parts: written.parts, sizeBytes: written.sizeBytes } });
@@ -103,17 +102,18 @@ async function fetchArchive<F extends Subject>(run: Run, file: F, ref: ObjectRef
     return { fd: scratch.fd, settle: async (result) => void (result === 'verified' ? fetched.push(scratch) : await scratch.close()) };
   }
   const space = await spaceOf(run);
-  const [result] = await transfer([fetchJob(run, file, ref, output)], {
-    ...transferDeps(run),
-    emit: space.watch(deps.emit),
-    admit: space.admit,
-    http: source.http,
-  });
-  const [handle] = fetched;
-  const format = archiveFormatOf(file.path);
-  if (result === undefined || handle === undefined || format === undefined) throw new AppError('INTERNAL', 'an archive was not fetched');
-  for (const evidence of fileEvidence([result])) model.archive = { signed, file: evidence };
-  return { file: handle, sizeBytes: result.sizeBytes, format, result, [Symbol.asyncDispose]: () => handle.close() };
+  try {
+    const transferred = { ...transferDeps(run), emit: space.watch(deps.emit), admit: space.admit, http: source.http };
+    const [result] = await transfer([fetchJob(run, file, ref, output)], transferred);
+    const [handle] = fetched;
+    const format = archiveFormatOf(file.path);
+    if (result === undefined || handle === undefined || format === undefined) throw new AppError('INTERNAL', 'an archive was not fetched');
+    for (const evidence of fileEvidence([result])) model.archive = { signed, file: evidence };
+    return { file: handle, sizeBytes: result.sizeBytes, format, result, [Symbol.asyncDispose]: () => handle.close() };
+  } catch (error) {
+    for (const handle of fetched) await handle.close();
+    throw error;
+  }
 }
 
 function membersOf({ plan, deps }: Run, { file, format }: Archive<Subject>): AsyncGenerator<Member> {
@@ -123,77 +123,6 @@ function membersOf({ plan, deps }: Run, { file, format }: Archive<Subject>): Asy
 
 function spaceOf({ destination }: Run): Promise<Space> {
   return createSpace(destination.base, printable(destination.path), []);
-}
-
-/** Names of files as they come: each once, none where another needs a directory. Undefined for directories, which only their files make. */
-function createClaims(): (member: Member) => ModelPath | undefined {
-  const check = createNameCheck('archive');
-  const files = new Set<string>();
-  const directories = new Set<string>();
-  return (member) => {
-    const path = pathOf(member);
-    if (path === undefined) return undefined;
-    check(path);
-    if (files.has(path)) throw ambiguous(path, 'twice');
-    const above = path
-      .split('/')
-      .map((_, i, all) => all.slice(0, i).join('/'))
-      .slice(1);
-    const blocked = above.find((name) => files.has(name));
-    if (blocked !== undefined) throw ambiguous(blocked, 'both as a file and as a directory');
-    for (const name of above) directories.add(name);
-    if (member.kind === 'directory') return void directories.add(path);
-    if (directories.has(path)) throw ambiguous(path, 'both as a file and as a directory');
-    files.add(path);
-    return path;
-  };
-}
-
-/** Signed names, each once; undefined for what is passed over. The same rules as for a directory that is verified in place. */
-function createSignedClaims({ accepted, plan, source }: Run): (member: Member) => ModelPath | undefined {
-  const { manifest } = accepted;
-  const signed = new Set<string>(manifest.files.map((file) => file.path));
-  const ignored = [...manifest.ignored, ...plan.ignorePaths, ...(plan.ignoreGitPaths ? GIT_PATHS : [])];
-  const seen = new Set<string>();
-  return (member) => {
-    const path = pathOf(member);
-    if (path === undefined) return undefined;
-    if (signed.has(path)) {
-      requireFile(member, path);
-      if (seen.has(path)) throw ambiguous(path, 'twice');
-      seen.add(path);
-      return path;
-    }
-    if (member.kind === 'directory' || isIgnored(path, ignored) || plan.unsignedFiles === 'ignore') return undefined;
-    requireFile(member, path);
-    // Zero-byte files give no shard, so a shard manifest cannot name them (OMS §6.3.2(1)).
-    if (manifest.method === 'shards' && member.sizeBytes === 0) return undefined;
-    const name = printable(path);
-    throw new AppError('FILE_UNSIGNED', `Extra files found in model '${source.displayUri}': the archive holds ${name}`, {
-      hint: 'Nobody signed it. Make the archive of the signed files only, or pass --ignore-paths / --ignore-unsigned-files: it is then not unpacked.',
-      context: { path: name, names: [name], count: 1 },
-    });
-  };
-}
-
-/** A member's name as a manifest would have it; undefined for the root. './' in front, as of `tar -C model .`, means nothing. @throws PATH_UNSAFE */
-function pathOf({ name, kind }: Member): ModelPath | undefined {
-  const bare = name.replace(/^(?:\.\/+)+/, '');
-  const trimmed = kind === 'directory' ? bare.replace(/\/+$/, '') : bare;
-  if (kind === 'directory' && (trimmed === '' || trimmed === '.')) return undefined;
-  const parsed = parseModelPath(trimmed);
-  const problem = 'path' in parsed && trimmed.includes('\ufffd') ? 'is not valid UTF-8' : 'problem' in parsed ? parsed.problem : undefined;
-  if ('path' in parsed && problem === undefined) return parsed.path;
-  throw new AppError('PATH_UNSAFE', `the archive names '${printable(name, 300)}', which ${problem}`, { context: { path: printable(name, 300) } });
-}
-
-function requireFile({ kind }: Member, path: ModelPath): void {
-  if (kind === 'file') return;
-  const what = { directory: 'a directory', link: 'a link', special: 'a special file' }[kind];
-  throw new AppError('FILE_TYPE', `the archive holds '${printable(path)}' as ${what}, not as a regular file`, {
-    hint: 'Links are not unpacked, wherever they lead. Make the archive again with the files themselves (tar --dereference --hard-dereference, zip without -y).',
-    context: { path: printable(path) },
-  });
 }
 
 /** Counted, hashed and written at once; it gets its name in staging when it is whole and, where that is known, what was signed. */
@@ -224,11 +153,6 @@ async function writeMember(run: Run, file: Subject, member: Member, space: Space
   } finally {
     await output.settle(result);
   }
-}
-
-function ambiguous(path: string, how: string): AppError {
-  const name = printable(path);
-  return new AppError('ARCHIVE_INVALID', `the archive holds '${name}' ${how}`, { context: { path: name } });
 }
 
 function archiveName(basename: string): ModelPath {
