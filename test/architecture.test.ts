@@ -8,6 +8,7 @@ const SRC = resolve(import.meta.dirname, '../src');
 /** Folder → folders it may import. Arrows point down only; see docs/explanation/how-it-works.md. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   base: [],
+  archive: ['base'],
   oms: ['base', 'trust'],
   trust: ['base', 'oms'],
   policy: ['base', 'oms', 'trust', 'plan'],
@@ -18,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   store: ['base', 'oms'],
   report: ['base', 'oms', 'trust'],
   sign: ['base', 'oms', 'trust'],
-  pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report'],
+  pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report', 'archive'],
   cli: ['base', 'oms', 'plan', 'pipeline', 'report', 'anchors', 'source', 'transfer'],
 };
 

@@ -80,7 +80,16 @@ export const CATALOGUE = {
   ),
   NAME_INVALID: row('rejected', 'A file’s name cannot stand in a manifest.', 'Rename the file: names have to be valid UTF-8, with parts of at most 255 bytes.'),
   MODEL_EMPTY: row('rejected', 'There is nothing to sign.', 'Is this the right path? Empty folders do not count, nor do ignored files.'),
-  PATH_UNSAFE: row('rejected', 'The manifest names a path that must not be written.', 'Do not use this bundle: no honest signer makes such names.'),
+  PATH_UNSAFE: row(
+    'rejected',
+    'The manifest, or the archive, names a path that must not be written.',
+    'Do not use this bundle or archive: no honest publisher makes such names.',
+  ),
+  ARCHIVE_INVALID: row(
+    'rejected',
+    'The archive is damaged, or made to be read in two ways.',
+    'Make the archive again (tar, gzip or zip, without encryption), sign it and upload it.',
+  ),
 
   // exit 2: the request is wrong
   USAGE: row('request', 'The command line is wrong.', 'See model-gate --help.'),

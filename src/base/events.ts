@@ -2,8 +2,8 @@
 import type { HexDigest } from './brands.ts';
 import type { SerialisedError } from './errors.ts';
 
-/** How a file came to be verified: fetched now, found right in the destination, found right in an earlier staging, or read in place. */
-export type FileOrigin = 'fetched' | 'kept' | 'resumed' | 'inPlace';
+/** How a file came to be verified: fetched now, out of an archive, found right in the destination, found right in an earlier staging, or read in place. */
+export type FileOrigin = 'fetched' | 'unpacked' | 'kept' | 'resumed' | 'inPlace';
 
 /** Everything worth telling while it happens. Outside text (names, URIs) is already printable and free of secrets. */
 export type Event =
@@ -11,6 +11,8 @@ export type Event =
   | { readonly kind: 'bundleFound'; readonly uri: string; readonly sizeBytes: number }
   | { readonly kind: 'signatureVerified'; readonly signer: string; readonly method: string }
   | { readonly kind: 'manifestRead'; readonly files: number; readonly totalBytes?: number; readonly rootDigest: HexDigest; readonly predicateType: string }
+  /** Without `files`, the archive alone says what is in it. */
+  | { readonly kind: 'unpacking'; readonly archive: string; readonly sizeBytes: number; readonly files?: number }
   | { readonly kind: 'treeRead'; readonly source: string; readonly files: number; readonly totalBytes: number }
   | { readonly kind: 'sizeKnown'; readonly path: string; readonly sizeBytes: number }
   | { readonly kind: 'bytes'; readonly bytes: number }

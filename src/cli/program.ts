@@ -7,7 +7,7 @@ import { type Foreign, readForeign } from '../plan/foreign.ts';
 import { type Resolved, resolveOptions, suggest } from '../plan/load.ts';
 import { makePullPlan, makeVerifyPlan } from '../plan/make.ts';
 import { makeDigestPlan, makeInspectPlan, makeSignPlan } from '../plan/makeTool.ts';
-import { type Command, envName, OPTION_NAMES, type Option, optionOf } from '../plan/options.ts';
+import { type Command, envName, OPTION_NAMES, type Option, optionOf, type Values } from '../plan/options.ts';
 import type { Plan, ToolPlan } from '../plan/plan.ts';
 import { describePlan } from './dryRun.ts';
 import { type Host, runPlan } from './run.ts';
@@ -22,9 +22,9 @@ export async function runProgram(argv: readonly string[], host: Host): Promise<n
   if (args['help'] === true || args['version'] === true) return EXIT.ok;
   const { _: words, $0: _program, help: _help, version: _version, ...flags } = args;
   refuseUnknown(Object.keys(flags));
-  const { command, positionals } = commandOf(words.map(String));
+  const { command, positionals, defaults } = commandOf(words.map(String));
   const foreign = readForeign(command, host.env);
-  const resolved = await resolve(command, flags, foreign.env);
+  const resolved = await resolve(command, flags, foreign.env, defaults);
   const plan = makePlan(command, positionals, resolved, foreign);
   if (resolved.values['dry-run']) {
     process.stdout.write(describePlan(plan, resolved, foreign));
@@ -37,11 +37,11 @@ function isGate(plan: Plan | ToolPlan): plan is Plan {
   return plan.command === 'pull' || plan.command === 'verify';
 }
 
-async function resolve(command: Command, flags: Readonly<Record<string, unknown>>, env: Host['env']): Promise<Resolved> {
+async function resolve(command: Command, flags: Readonly<Record<string, unknown>>, env: Host['env'], defaults: Partial<Values>): Promise<Resolved> {
   const configPath = flags['config'] ?? (env[envName('config')] || undefined);
   if (configPath !== undefined && typeof configPath !== 'string') throw new AppError('USAGE', '--config may be given only once');
   const file = configPath === undefined ? undefined : await (await import('./config.ts')).readConfigFile(configPath);
-  return resolveOptions(command, { flags, env, file });
+  return resolveOptions(command, { flags, env, file, defaults });
 }
 
 function makePlan(command: Command, positionals: readonly string[], { values }: Resolved, foreign: Foreign): Plan | ToolPlan {
@@ -59,15 +59,17 @@ function makePlan(command: Command, positionals: readonly string[], { values }: 
   }
 }
 
-/** Without a command, pairs of source and destination mean pull: KServe calls storage initializers like that. */
-function commandOf(words: readonly string[]): { command: Command; positionals: readonly string[] } {
+type Call = { readonly command: Command; readonly positionals: readonly string[]; readonly defaults: Partial<Values> };
+
+/** Without a command, pairs of source and destination mean pull: KServe calls storage initializers like that, and expects archives to be unpacked. */
+function commandOf(words: readonly string[]): Call {
   const [first, ...rest] = words;
   const command = COMMANDS.find((name) => name === first);
-  if (command !== undefined) return { command, positionals: rest };
+  if (command !== undefined) return { command, positionals: rest, defaults: {} };
   if (first === undefined) throw new AppError('USAGE', 'nothing to do: give a command (pull, verify, sign, digest, inspect) or a source and a destination');
   const near = /[/:.]/.test(first) ? undefined : suggest(first, COMMANDS);
   if (near !== undefined) throw new AppError('USAGE', `unknown command '${printable(first, 80)}'; did you mean ${near}?`);
-  return { command: 'pull', positionals: words };
+  return { command: 'pull', positionals: words, defaults: { unpack: true } };
 }
 
 function refuseUnknown(names: readonly string[]): void {

@@ -53,6 +53,15 @@ export function isIgnored(path: string, prefixes: readonly string[]): boolean {
   return prefixes.some((prefix) => isWithin(path, prefix));
 }
 
+/**
+ * The manifest of a signed archive with its members in place of the archive: the signature binds them through its digest. What the signer
+ * recorded of a directory (ignored paths, links) has no meaning here.
+ */
+export function replaceByMembers(manifest: Manifest, members: NonEmpty<ManifestFile>): Manifest {
+  const { shardSizeBytes: _, ...rest } = manifest;
+  return { ...rest, method: 'files', algorithm: 'sha256', ignored: [], symlinks: 'reject', files: members };
+}
+
 /** A single-file model's manifest with its file under `basename`, in place of the '.' that the reference writes. */
 export function nameSingleFile(manifest: Manifest, basename: ModelPath): Manifest {
   const [file] = manifest.files;

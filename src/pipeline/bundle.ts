@@ -19,12 +19,12 @@ type ReadDeps = Pick<GateDeps, 'env' | 'signal'>;
 type Candidate = { readonly ref: ObjectRef; readonly name: string; readonly place: 'inside' | 'beside' };
 
 /**
- * The bundle the caller named, or the first of the customary names (OMS §9). What is found proves nothing by its name.
- * @throws UNSIGNED when there is none, SOURCE_DENIED when the source does not say
+ * The bundle the caller named, or the first of the customary names (OMS §9) for what the source is expected to be. What is found proves nothing
+ * by its name. @throws UNSIGNED when there is none, SOURCE_DENIED when the source does not say
  */
-export async function findBundle(source: Source, plan: GatePlan, deps: GateDeps): Promise<FoundBundle> {
+export async function findBundle(source: Source, expected: Source['shape'], plan: GatePlan, deps: GateDeps): Promise<FoundBundle> {
   if (plan.bundle !== undefined) return readBundleAt(plan.bundle, plan, deps);
-  const candidates = candidatesFor(source);
+  const candidates = candidatesFor(source.basename, expected);
   let denied: AppError | undefined;
   for (const { ref, name, place } of candidates) {
     const read = await tryRead(source, ref, plan, deps);
@@ -76,8 +76,7 @@ function isMissing(error: unknown): boolean {
   return isObjectMissing(error) || (error instanceof AppError && error.code === 'MODEL_NOT_FOUND');
 }
 
-function candidatesFor(source: Source): readonly Candidate[] {
-  const { basename, shape } = source;
+function candidatesFor(basename: string, shape: Source['shape']): readonly Candidate[] {
   const inside = (name: string): Candidate => ({ ref: { kind: 'inside', path: name }, name, place: 'inside' });
   const beside = (suffix: string): Candidate => ({ ref: { kind: 'beside', suffix }, name: `${basename}${suffix}`, place: 'beside' });
   const directory = [inside('model.sig'), inside(`${basename}.sig`), inside('model.sigstore.json'), inside(`${basename}.sigstore.json`)];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
+import { archiveFormatOf } from '../archive/archive.ts';
 import { AppError, CATALOGUE, serialiseError } from '../base/errors.ts';
 import type { Emit } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
@@ -31,8 +32,8 @@ export type Accepted = {
   readonly manifest: Manifest;
   readonly selection: Selection;
   readonly bundle: FoundBundle;
-  /** `object`: the model is the one file its URI names. */
-  readonly shape: 'directory' | 'object';
+  /** `object`: the model is the one file its URI names. `archive`: it is what the archive that its URI names holds. */
+  readonly shape: 'directory' | 'object' | 'archive';
 };
 
 /**
@@ -40,7 +41,10 @@ export type Accepted = {
  * @throws the codes of every stage
  */
 export async function accept(source: Source, plan: GatePlan, anchors: TrustAnchors, deps: GateDeps, model: ModelEvidence): Promise<Accepted> {
-  const bundle = await findBundle(source, plan, deps);
+  const archive = plan.archives === 'unpack' && source.shape !== 'directory' && archiveFormatOf(source.basename) !== undefined;
+  // Nothing lies below an archive, least of all its bundle.
+  const expected = archive ? 'object' : source.shape;
+  const bundle = await findBundle(source, expected, plan, deps);
   model.bundle = { uri: bundle.uri, sha256: createHash('sha256').update(bundle.bytes).digest('hex'), sizeBytes: bundle.bytes.length };
   deps.emit({ kind: 'bundleFound', uri: bundle.uri, sizeBytes: bundle.bytes.length });
 
@@ -56,7 +60,7 @@ export async function accept(source: Source, plan: GatePlan, anchors: TrustAncho
   const { rootDigest, predicateType, method, algorithm, subjectName, files } = read;
   model.manifest = { rootDigest, predicateType, method, algorithm, subjectName, files: files.length };
   checkDigestPin(plan.expectDigests, read);
-  const { manifest, shape } = fitToSource(read, source, bundle);
+  const { manifest, shape } = fitToSource(read, source, bundle, archive ? 'archive' : expected);
   const selection = select(manifest, plan);
   model.notRequested = selection.notRequested;
   const totalBytes = selection.wanted.reduce<number | undefined>(
@@ -64,14 +68,18 @@ export async function accept(source: Source, plan: GatePlan, anchors: TrustAncho
     0,
   );
   deps.emit({ kind: 'manifestRead', files: selection.wanted.length, rootDigest, predicateType, ...(totalBytes !== undefined && { totalBytes }) });
-  return { manifest, selection, bundle, shape };
+  // The tree that it covers is found by the customary name where it stands unpacked.
+  const published = shape === 'archive' && bundle.place === 'beside' ? { ...bundle, name: 'model.sig' } : bundle;
+  return { manifest, selection, bundle: published, shape };
 }
 
 /** OMS §6.1.2(5): a single-file model lists the file's basename, or '.' when the reference signed it. */
-function fitToSource(manifest: Manifest, source: Source, bundle: FoundBundle): { manifest: Manifest; shape: 'directory' | 'object' } {
+function fitToSource(manifest: Manifest, source: Source, bundle: FoundBundle, expected: Source['shape'] | 'archive'): Pick<Accepted, 'manifest' | 'shape'> {
   const [{ path }] = manifest.files;
   const single = manifest.files.length === 1 && (path === SINGLE_FILE || path === source.basename);
-  if (source.shape === 'object' || (source.shape === 'unknown' && single && bundle.place !== 'inside')) {
+  // Either the archive was signed as a file, or the tree that it was made of.
+  if (expected === 'archive' && !single) return { manifest, shape: 'archive' };
+  if (expected !== 'directory' && (expected !== 'unknown' || (single && bundle.place !== 'inside'))) {
     if (!single)
       throw new AppError('FILE_MISSING', `Missing files in model: the bundle does not list '${printable(source.basename)}'`, {
         context: { path: source.basename },

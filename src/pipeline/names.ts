@@ -3,17 +3,23 @@ import { resolve } from 'node:path';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { ManifestFile } from '../oms/manifest.ts';
-import { isWithin, parseModelPath } from '../oms/path.ts';
+import { isWithin, type ModelPath, parseModelPath } from '../oms/path.ts';
 import type { PullPlan } from '../plan/plan.ts';
 import { STAGING_PREFIX } from '../store/staging.ts';
 import type { Accepted } from './gate.ts';
 
-/** Names that a volume could make one, and names of our own: a file below our staging directory would go away with it. @throws PATH_UNSAFE */
+/** @throws PATH_UNSAFE */
 export function refuseUnsafeNames(files: readonly ManifestFile[]): void {
+  const check = createNameCheck('manifest');
+  for (const { path } of files) check(path);
+}
+
+/** For names that one manifest, or archive, gives: refuses those that a volume could make one, and names of our own, which would go away with staging. */
+export function createNameCheck(where: 'manifest' | 'archive'): (path: ModelPath) => void {
   const seen = new Map<string, string>();
-  for (const { path } of files) {
+  return (path) => {
     if (fold(path).startsWith(STAGING_PREFIX)) {
-      throw new AppError('PATH_UNSAFE', `the manifest names '${printable(path)}'; names that begin with ${STAGING_PREFIX} are for staging only`, {
+      throw new AppError('PATH_UNSAFE', `the ${where} names '${printable(path)}'; names that begin with ${STAGING_PREFIX} are for staging only`, {
         hint: 'Rename it and sign again, or verify the model in place instead of pulling it.',
         context: { path: printable(path) },
       });
@@ -24,14 +30,14 @@ export function refuseUnsafeNames(files: readonly ManifestFile[]): void {
       const folded = fold(prefix);
       const other = seen.get(folded) ?? prefix;
       if (other !== prefix) {
-        throw new AppError('PATH_UNSAFE', `the manifest names '${printable(other)}' and '${printable(prefix)}', which differ by case or Unicode form only`, {
+        throw new AppError('PATH_UNSAFE', `the ${where} names '${printable(other)}' and '${printable(prefix)}', which differ by case or Unicode form only`, {
           hint: 'Rename one of them and sign again, or verify the model in place instead of pulling it.',
           context: { path: printable(path) },
         });
       }
       seen.set(folded, prefix);
     }
-  }
+  };
 }
 
 /** The name the bundle had, unless that is no file name here or a signed file has it already; then a customary one, if any is free. */

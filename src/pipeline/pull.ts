@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AppError, CATALOGUE, systemErrorCode } from '../base/errors.ts';
+import { archiveFormatOf } from '../archive/archive.ts';
+import { AppError, CATALOGUE } from '../base/errors.ts';
 import type { FileOrigin } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
 import type { ManifestFile } from '../oms/manifest.ts';
@@ -8,28 +9,29 @@ import type { ModelEvidence } from '../report/evidence.ts';
 import { openSource } from '../source/open.ts';
 import type { Source } from '../source/source.ts';
 import { openDestination, openExisting } from '../store/destination.ts';
-import { type Dir, unreadable } from '../store/dir.ts';
+import type { Dir } from '../store/dir.ts';
 import { alone } from '../store/lock.ts';
 import { completeTree, publish } from '../store/publish.ts';
 import { openStaging, type Staging } from '../store/staging.ts';
 import { readTree } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
-import { isObjectMissing } from '../transfer/httpErrors.ts';
 import type { TrustAnchors } from '../trust/trust.ts';
 import { openAnchors } from './anchors.ts';
+import { fetchJob } from './fetch.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type GateDeps, recordModel, warn } from './gate.ts';
-import { openCandidate, openLocalFile } from './localFile.ts';
+import { openCandidate } from './localFile.ts';
 import { nestedDestinations, publishedBundleName, refuseUnsafeNames } from './names.ts';
 import { checkObject, checkSignedObject } from './objectDigest.ts';
 import { createSpace } from './space.ts';
 import { hashCandidates, inspectDestination, isUnchanged, type Run, type Standing, transferDeps } from './standing.ts';
+import { isSignedArchive, unpackMembers, unpackSigned } from './unpack.ts';
 
 /** How often a destination may change between inspection and publishing before that looks like a fight. */
 const MAX_ROUNDS = 8;
-/** What KServe's storage initializer would unpack. */
-const ARCHIVE = /\.(tar|tar\.gz|tgz|zip)$/i;
+/** What a name calls an archive. */
+const ARCHIVE = /\.(tar(\.(gz|bz2|xz|zst))?|t[gbx]z2?|zip)$/i;
 
 /** Downloads, verifies and publishes each model in turn; the first that fails ends it. @throws the codes of every stage */
 export async function pull(plan: PullPlan, deps: GateDeps): Promise<void> {
@@ -43,17 +45,15 @@ export async function pull(plan: PullPlan, deps: GateDeps): Promise<void> {
 async function pullOne(source: Source, path: string, plan: PullPlan, anchors: TrustAnchors, deps: GateDeps, model: ModelEvidence): Promise<void> {
   const start = performance.now();
   const accepted = await accept(source, plan, anchors, deps, model);
-  const { manifest, selection } = accepted;
-  refuseUnsafeNames(selection.wanted);
+  refuseUnsafeNames(accepted.selection.wanted);
   checkSignedObject(source, plan, accepted);
-  if (accepted.shape === 'object' && ARCHIVE.test(source.basename))
-    warn(deps, model, `${printable(source.basename)} is left as it is: archives are not unpacked`);
-  const bundleName = plan.keepBundle ? nameForBundle(accepted) : undefined;
-  const neighbours = nestedDestinations(plan, path, selection.wanted);
+  warnOfArchive(accepted, plan, deps, model);
+  const names = namesFor(accepted, plan, path);
   await using destination = await openDestination(path);
   await using staging = await openStaging(destination);
   try {
-    const results = await place({ source, destination, staging, plan, accepted, deps, budget: defaultBudget(plan.connections), model, neighbours }, bundleName);
+    const run: Run = { source, destination, staging, plan, accepted, deps, budget: defaultBudget(plan.connections), model, neighbours: names.neighbours };
+    const results = isSignedArchive(plan, accepted) ? await placeUnpacked(run, path) : await place(run, names.bundleName);
     model.files = fileEvidence(results);
     deps.emit({ kind: 'published', destination: printable(destination.path), files: results.length });
     const totalBytes = results.reduce((sum, result) => sum + result.sizeBytes, 0);
@@ -63,13 +63,20 @@ async function pullOne(source: Source, path: string, plan: PullPlan, anchors: Tr
       files: results.length,
       totalBytes,
       ms: Math.round(performance.now() - start),
-      rootDigest: manifest.rootDigest,
+      rootDigest: accepted.manifest.rootDigest,
     });
   } catch (error) {
     // Rejected models leave nothing; what a broken network or a signal interrupted is taken up again.
     staging.keepOnDispose(mayResume(error));
     throw error;
   }
+}
+
+/** The members of a signed archive are the model from here on: like the files of a manifest that names them. */
+async function placeUnpacked(run: Run, path: string): Promise<readonly FileResult[]> {
+  const { accepted, unpacked } = await unpackSigned(run);
+  const { neighbours, bundleName } = namesFor(accepted, run.plan, path);
+  return place({ ...run, accepted, unpacked, neighbours }, bundleName);
 }
 
 /** Inspects, completes and publishes; once more when another process has published meanwhile, whose files are then kept or refused. */
@@ -105,19 +112,23 @@ async function complete(run: Run, standing: Standing): Promise<readonly FileResu
   // A swap builds the whole tree anew, so right files are copied (and hashed again) rather than kept.
   const kept = standing.way === 'swap' ? [] : standing.kept;
   const done = new Set(kept.map((result) => result.file));
-  const resumed = await resume(
-    run,
-    wanted.filter((file) => !done.has(file)),
-  );
+  const absent = wanted.filter((file) => !done.has(file));
+  const resumed = run.unpacked === undefined ? await resume(run, absent) : run.unpacked.filter((result) => !done.has(result.file));
   for (const { file } of resumed) done.add(file);
 
   const missing = wanted.filter((file) => !done.has(file));
   const space = await createSpace(run.destination.base, printable(run.destination.path), missing);
   await using existing = standing.way === 'swap' ? await openExisting(run.destination) : undefined;
-  const copies = new Set(standing.way === 'swap' ? standing.kept.map((result) => result.file) : []);
-  const jobs = missing.map((file): Job => (existing !== undefined && copies.has(file) ? copyJob(existing, file, staging) : fetchJob(run, file)));
+  const copies = new Set(existing !== undefined ? standing.kept.map((result) => result.file) : []);
+  const rest = missing.filter((file) => !copies.has(file));
+  const fromArchive = run.accepted.shape === 'archive';
+  const jobs = [
+    ...(existing === undefined ? [] : missing.filter((file) => copies.has(file)).map((file) => copyJob(existing, file, staging))),
+    ...(fromArchive ? [] : rest.map((file) => modelFileJob(run, file))),
+  ];
   const fetched = await transfer(jobs, { ...transferDeps(run), emit: space.watch(run.deps.emit), admit: space.admit, http: run.source.http });
-  return [...kept, ...resumed, ...fetched];
+  const carried = fromArchive && run.unpacked === undefined ? await unpackMembers(run, rest) : [];
+  return [...kept, ...resumed, ...fetched, ...carried];
 }
 
 /** Files of an earlier start: hashed like everything else, dropped when wrong or not wanted. */
@@ -138,61 +149,26 @@ async function resume(run: Run, missing: readonly ManifestFile[]): Promise<reado
   return results;
 }
 
-function fetchJob(run: Run, file: ManifestFile): Job {
-  const { source, staging, accepted } = run;
-  const ref = accepted.shape === 'object' ? ({ kind: 'self' } as const) : ({ kind: 'inside', path: file.path } as const);
-  const output = (): ReturnType<Staging['create']> => staging.create(file.path);
-  if (source.kind === 'file') return { file, origin: 'fetched', input: { kind: 'file', open: () => openSourceFile(run, file, ref) }, output };
-  return {
-    file,
-    origin: 'fetched',
-    output,
-    ...(file.sizeBytes !== undefined && { sizeBytes: file.sizeBytes }),
-    missing: (error) => missingAtSource(file, error),
-    input: {
-      kind: 'http',
-      async locate(signal) {
-        const locator = await source.locate(ref, signal);
-        if (locator.kind === 'http') return locator;
-        throw new AppError('INTERNAL', 'a remote source named a local file');
-      },
-    },
-  };
+function modelFileJob(run: Run, file: ManifestFile): Job {
+  const ref = run.accepted.shape === 'object' ? ({ kind: 'self' } as const) : ({ kind: 'inside', path: file.path } as const);
+  return fetchJob(run, file, ref, () => run.staging.create(file.path));
 }
 
 function copyJob(from: Dir, file: ManifestFile, staging: Staging): Job {
   return { file, origin: 'fetched', input: { kind: 'file', open: () => openCandidate(from, file.path) }, output: () => staging.create(file.path) };
 }
 
-async function openSourceFile(run: Run, file: ManifestFile, ref: Parameters<Source['locate']>[0]): ReturnType<Dir['openFile']> {
-  const locator = await run.source.locate(ref, run.deps.signal);
-  if (locator.kind !== 'file') throw new AppError('INTERNAL', 'a local source named a remote object');
-  try {
-    return await openLocalFile(locator, run.accepted.manifest.symlinks === 'follow' || run.plan.symlinks === 'allow' ? 'follow' : 'refuse');
-  } catch (error) {
-    throw missingAtSource(file, error);
-  }
+/** KServe unpacks more kinds than we do, and people expect it of all. */
+function warnOfArchive({ shape, selection: { wanted } }: Accepted, plan: PullPlan, deps: GateDeps, model: ModelEvidence): void {
+  const [{ path }] = wanted;
+  if (shape === 'archive' || wanted.length > 1 || !ARCHIVE.test(path)) return;
+  const known = archiveFormatOf(path) !== undefined;
+  if (known && plan.archives === 'unpack') return;
+  warn(deps, model, `${printable(path)} is left as it is: ${known ? '--unpack unpacks it' : 'only .tar, .tar.gz, .tgz and .zip can be unpacked'}`);
 }
 
-/** The manifest names it, so it has to be there: 404 for a signed file is a broken model, not a broken source. */
-function missingAtSource(file: ManifestFile, error: unknown): unknown {
-  const gone = isObjectMissing(error) || ['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '');
-  if (!gone) return error instanceof AppError ? error : sourceUnreadable(file, error);
-  const name = printable(file.path);
-  return new AppError('FILE_MISSING', `Missing files in model: '${name}' is signed but not at the source`, {
-    context: { path: name, names: [name], count: 1 },
-    cause: error,
-  });
-}
-
-function sourceUnreadable(file: ManifestFile, error: unknown): AppError {
-  const name = printable(file.path);
-  if (!['EACCES', 'EPERM'].includes(systemErrorCode(error) ?? '')) return unreadable(error, file.path);
-  return new AppError('SOURCE_DENIED', `'${name}' cannot be read at the source: permission denied`, {
-    hint: 'Check the user and fsGroup of this container against the owner of the files.',
-    context: { path: name, retry: 'no' },
-    cause: error,
-  });
+function namesFor(accepted: Accepted, plan: PullPlan, path: string): { readonly bundleName: string | undefined; readonly neighbours: readonly string[] } {
+  return { bundleName: plan.keepBundle ? nameForBundle(accepted) : undefined, neighbours: nestedDestinations(plan, path, accepted.selection.wanted) };
 }
 
 function nameForBundle(accepted: Accepted): string {

@@ -28,6 +28,8 @@ export type Run = {
   readonly model: ModelEvidence;
   /** Destinations of other models of this call, relative to this one's. */
   readonly neighbours: readonly string[];
+  /** Verified members of a signed archive, which stand in staging. */
+  readonly unpacked?: readonly FileResult[];
 };
 
 /** What stands in the destination, judged by names, then by hash. */

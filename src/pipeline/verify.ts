@@ -61,7 +61,7 @@ export async function verify(plan: VerifyPlan, deps: GateDeps): Promise<void> {
   });
 }
 
-async function openRoot(path: string, shape: 'directory' | 'object'): Promise<Dir> {
+async function openRoot(path: string, shape: Accepted['shape']): Promise<Dir> {
   try {
     return await Dir.open(shape === 'directory' ? path.replace(/(?<=.)\/+$/, '') : dirname(path));
   } catch (error) {

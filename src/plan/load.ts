@@ -14,6 +14,8 @@ export type Inputs = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Parsed configuration file. */
   readonly file: unknown;
+  /** Other defaults than those of the table, for another way of being called. */
+  readonly defaults?: Partial<Values>;
 };
 
 type Value = string | number | boolean | readonly string[] | undefined;
@@ -36,7 +38,7 @@ export function resolveOptions(command: Command, inputs: Inputs): Resolved {
     if (found?.[0] === 'flag' && !applies) throw new AppError('USAGE', `--${name} has no meaning for ${command}`);
     if (found?.[0] === 'flag' && option.variableOnly === true) throw new AppError('USAGE', `--${name} would show a secret to everybody; set ${envName(name)}`);
     origins[name] = found?.[0] ?? 'default';
-    values[name] = found === undefined ? defaultOf(option) : convert(option, found[1], found[2]);
+    values[name] = found === undefined ? ((applies ? inputs.defaults?.[name] : undefined) ?? defaultOf(option)) : convert(option, found[1], found[2]);
   }
   return { values: values as Values, origins: origins as Record<OptionName, Origin> };
 }

@@ -119,7 +119,15 @@ export const OPTIONS = {
   'max-bundle-size': size('Transfer and limits', 'Largest bundle', '64MiB', TRUSTING),
   'max-entries': integer('Transfer and limits', 'Most entries of a manifest or a model directory', 1_000_000, ALL),
   'max-file-size': size('Transfer and limits', 'Largest file', '1TiB', WALKING),
+  'max-unpacked-size': size('Transfer and limits', 'Most bytes that an archive unpacks to, all members together', '1TiB', PULL),
+  'max-unpack-ratio': integer('Transfer and limits', 'Most bytes that an archive unpacks to for each of its own (64 MiB are always allowed)', 100, PULL),
 
+  unpack: flag(
+    'Destination',
+    'Unpack a model that is one .tar, .tar.gz, .tgz or .zip; when called as KServe calls (without a command) this is the default',
+    false,
+    PULL,
+  ),
   replace: flag('Destination', 'Replace another model on a mount point, file by file (not atomic)', false, PULL),
   prune: flag('Destination', 'Remove files from the destination that nobody signed', false, PULL),
   'keep-bundle': flag('Destination', 'Publish the bundle beside the model', true, PULL),

@@ -29,7 +29,16 @@ export type GatePlan = {
   readonly exclude: readonly string[];
   /** The same in KServe's words: fnmatch patterns. */
   readonly patterns: Foreign['patterns'];
-  readonly limits: { readonly bundleBytes: number; readonly entries: number; readonly fileBytes: number };
+  readonly limits: {
+    readonly bundleBytes: number;
+    readonly entries: number;
+    readonly fileBytes: number;
+    /** Of an archive, in all; and per byte of the archive. */
+    readonly unpackedBytes: number;
+    readonly unpackRatio: number;
+  };
+  /** What happens to a model that is one archive. */
+  readonly archives: 'unpack' | 'keep';
   readonly timeoutMs?: number;
   readonly connections: number;
   /** Names of the settings that make the check weaker than the default; they stand in every report. */

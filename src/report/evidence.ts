@@ -24,6 +24,8 @@ export type ModelEvidence = {
   readonly startedAt: Date;
   bundle?: { readonly uri: string; readonly sha256: string; readonly sizeBytes: number };
   signer?: Signer;
+  /** The archive the files come from, and whether the manifest covers it as a whole or its members one by one. */
+  archive?: { readonly signed: 'whole' | 'members'; readonly file: FileEvidence };
   manifest?: Pick<Manifest, 'rootDigest' | 'predicateType' | 'method' | 'algorithm' | 'subjectName'> & { readonly files: number };
   files: readonly FileEvidence[];
   notRequested: readonly string[];

@@ -130,6 +130,8 @@ function sentence(event: Event): string {
       return `signed by ${event.signer} [${event.method}]`;
     case 'manifestRead':
       return `manifest lists ${event.files} files${event.totalBytes === undefined ? '' : ` (${formatBytes(event.totalBytes)})`}, model digest sha256:${event.rootDigest}`;
+    case 'unpacking':
+      return `unpacking ${event.archive} (${formatBytes(event.sizeBytes)})`;
     case 'treeRead':
       return `hashing ${event.files} files (${formatBytes(event.totalBytes)}) of ${event.source}`;
     case 'fileRetried':

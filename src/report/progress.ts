@@ -3,7 +3,8 @@ import type { Event } from '../base/events.ts';
 
 /** How far a model has come. `totalBytes` grows as lengths become known; `complete` says whether all are. */
 export type Progress = {
-  readonly files: number;
+  /** Undefined while an archive is unpacked that alone says what is in it. */
+  readonly files: number | undefined;
   readonly filesDone: number;
   readonly bytes: number;
   readonly totalBytes: number;
@@ -16,7 +17,7 @@ export type Progress = {
 /** Sums up events; `now` is in ms. */
 export function createProgress(now: () => number): { take(event: Event): void; read(): Progress } {
   let started = now();
-  let files = 0;
+  let files: number | undefined = 0;
   let filesDone = 0;
   let bytes = 0;
   let known = new Map<string, number>();
@@ -26,12 +27,13 @@ export function createProgress(now: () => number): { take(event: Event): void; r
       switch (event.kind) {
         case 'manifestRead':
         case 'treeRead':
+        case 'unpacking':
           started = now();
           files = event.files;
           filesDone = 0;
           bytes = 0;
           known = new Map();
-          total = event.totalBytes;
+          total = 'totalBytes' in event ? event.totalBytes : undefined;
           return;
         case 'sizeKnown':
           known.set(event.path, event.sizeBytes);
@@ -49,7 +51,7 @@ export function createProgress(now: () => number): { take(event: Event): void; r
     read() {
       const seconds = Math.max(0.001, (now() - started) / 1000);
       const totalBytes = total ?? [...known.values()].reduce((sum, size) => sum + size, 0);
-      const complete = total !== undefined || known.size >= files;
+      const complete = total !== undefined || (files !== undefined && known.size >= files);
       const bytesPerSecond = bytes / seconds;
       const left = complete && bytesPerSecond > 0 ? Math.max(0, totalBytes - bytes) / bytesPerSecond : undefined;
       return { files, filesDone, bytes, totalBytes, complete, bytesPerSecond, secondsLeft: left };
@@ -67,5 +69,5 @@ export function formatBytes(bytes: number): string {
 export function formatProgress(p: Progress): string {
   const share = p.complete && p.totalBytes > 0 ? ` ${Math.min(100, Math.floor((100 * p.bytes) / p.totalBytes))}%` : '';
   const eta = p.secondsLeft === undefined ? '' : `, ${Math.ceil(p.secondsLeft)} s left`;
-  return `${p.filesDone}/${p.files} files,${share} ${formatBytes(p.bytes)}${p.complete ? ` of ${formatBytes(p.totalBytes)}` : ''} at ${formatBytes(Math.round(p.bytesPerSecond))}/s${eta}`;
+  return `${p.filesDone}${p.files === undefined ? '' : `/${p.files}`} files,${share} ${formatBytes(p.bytes)}${p.complete ? ` of ${formatBytes(p.totalBytes)}` : ''} at ${formatBytes(Math.round(p.bytesPerSecond))}/s${eta}`;
 }

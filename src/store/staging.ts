@@ -35,6 +35,8 @@ export type Staging = AsyncDisposable & {
   readonly modes: Modes;
   /** A new file for `path`. `settle('verified')` makes it durable and gives it its name; anything else removes it. */
   create(path: ModelPath): Promise<StagedFile>;
+  /** A file without a name, gone when it is closed: for what is read again but never published. @throws NO_SPACE, READ_ONLY, IO */
+  scratch(): Promise<FileHandle>;
   /** Stages a small file (the bundle) at the top of the tree. @throws NO_SPACE, READ_ONLY, IO */
   write(name: string, bytes: Buffer): Promise<void>;
   /** Removes a candidate that turned out wrong, or is not wanted, and directories that are empty without it. */
@@ -119,6 +121,18 @@ function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
     async create(path) {
       const { file, settle } = await createPart(path);
       return { fd: file.fd, settle };
+    },
+    async scratch() {
+      const name = `${++count}`;
+      let file: FileHandle | undefined;
+      try {
+        file = await part.createFile(name, 0o600);
+        await part.removeFile(name);
+        return file;
+      } catch (error) {
+        await file?.close();
+        throw fromSystemError(error, 'creating a temporary file');
+      }
     },
     async write(name, bytes) {
       const { file, settle } = await createPart(name);

@@ -9,7 +9,8 @@ import type { HttpSettings, Locator } from '../source/source.ts';
 import { backoffMs, isRetryable } from './backoff.ts';
 import type { Budget } from './budget.ts';
 import { type Crew, createCrew, type Place } from './crew.ts';
-import type { Outcome, Subject, Task } from './task.ts';
+import type { Subject } from './sink.ts';
+import type { Outcome, Task } from './task.ts';
 
 export type HttpLocator = Extract<Locator, { kind: 'http' }>;
 

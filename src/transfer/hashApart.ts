@@ -5,7 +5,7 @@ import type { Part } from '../oms/manifest.ts';
 import type { FromHashWorker, HashWorkerData } from './hashWorker.ts';
 import type { InOrder } from './inOrder.ts';
 import { createRing, ringWriter } from './ring.ts';
-import type { Subject } from './task.ts';
+import type { Subject } from './sink.ts';
 
 /**
  * In a thread of its own, for one big file whose hash would otherwise wait in line with its bytes: what arrives in its turn is hashed from

@@ -4,7 +4,7 @@ import { type SerialisedError, serialiseError } from '../base/errors.ts';
 import type { Part } from '../oms/manifest.ts';
 import { createHashing, readBack } from './inOrder.ts';
 import { type Ring, ringReader } from './ring.ts';
-import type { Subject } from './task.ts';
+import type { Subject } from './sink.ts';
 
 export type HashWorkerData = { readonly file: Subject; readonly fd: number; readonly ring: Ring };
 

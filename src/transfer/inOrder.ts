@@ -6,7 +6,7 @@ import { printable } from '../base/redact.ts';
 import type { Part } from '../oms/manifest.ts';
 import { type Checker, createChecker } from './checker.ts';
 import { createDigester, type Digester } from './digester.ts';
-import type { Subject } from './task.ts';
+import type { Subject } from './sink.ts';
 
 /** Hashes one file's bytes in their order, whatever the order they arrive in. */
 export type InOrder = AsyncDisposable & {

@@ -2,15 +2,25 @@
 import { writeSync } from 'node:fs';
 import { AppError, fromSystemError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import type { Part } from '../oms/manifest.ts';
+import type { ManifestFile, Part } from '../oms/manifest.ts';
+import type { UnsignedFile } from './digester.ts';
 import { hashHere } from './inOrder.ts';
 import type { Sink } from './ranged.ts';
-import type { Task } from './task.ts';
+
+/** What hashing is about: a signed file, to be compared with its manifest entry, or an unsigned one, whose digests are wanted. */
+export type Subject = ManifestFile | UnsignedFile;
 
 /** After the last byte: what was hashed. @throws DIGEST_MISMATCH, SIZE_MISMATCH, IO */
 export type FileSink = Sink & AsyncDisposable & { finish(): Promise<{ readonly sizeBytes: number; readonly parts: readonly Part[] }> };
 
-type SinkTask = Pick<Task, 'file' | 'outputFd' | 'maxFileBytes' | 'hashApart'>;
+export type SinkTask = {
+  readonly file: Subject;
+  /** Open for reading and writing; absent: only hash. */
+  readonly outputFd?: number;
+  readonly maxFileBytes: number;
+  /** Hash it in a thread of its own. */
+  readonly hashApart?: boolean;
+};
 
 /**
  * Writes bytes where they belong, and has them hashed in their order. Writing is synchronous: it is a copy into the page cache, which

@@ -3,21 +3,17 @@ import { type BigIntStats, fstat as fstatCallback, read as readCallback } from '
 import { promisify } from 'node:util';
 import { AppError, fromSystemError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import type { ManifestFile, Part } from '../oms/manifest.ts';
+import type { Part } from '../oms/manifest.ts';
 import type { Locator } from '../source/source.ts';
 import type { Connections } from './connections.ts';
-import type { UnsignedFile } from './digester.ts';
 import type { HttpTransport } from './http.ts';
 import { type ObjectFacts, readObject } from './ranged.ts';
-import { createSink } from './sink.ts';
+import { createSink, type Subject } from './sink.ts';
 
 const read = promisify(readCallback);
 const fstat = promisify(fstatCallback) as (fd: number, options: { bigint: true }) => Promise<BigIntStats>;
 
 const READ_BYTES = 1024 * 1024;
-
-/** What a task is about: a signed file, to be compared with its manifest entry, or an unsigned one, whose digests are wanted. */
-export type Subject = ManifestFile | UnsignedFile;
 
 /**
  * One file to be hashed, on the main thread or in a worker: plain data. Descriptors belong to the engine, which opened

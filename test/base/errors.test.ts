@@ -38,6 +38,7 @@ const TABLE: Readonly<Record<number, readonly string[]>> = {
       'FILE_UNSIGNED',
       'FILE_TYPE',
       'PATH_UNSAFE',
+      'ARCHIVE_INVALID',
     ],
     ...['MODEL_EMPTY', 'NAME_INVALID'],
   ],

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
+import { packed } from '../support/archives.ts';
+import { bundleOf, KEYS } from '../support/model.ts';
+import { runGate } from '../support/run.ts';
 import { makeKeys, signDirectory } from '../support/signer.ts';
 
 const schema = JSON.parse(readFileSync(new URL('../../docs/reference/report.schema.json', import.meta.url), 'utf8')) as object;
@@ -48,6 +51,20 @@ describe('the JSON report', () => {
     expect(document).toMatchObject({
       verdict: 'verified',
       models: [{ verdict: 'verified', partial: false, fileCount: 1, files: [{ path: 'config.json', origin: 'fetched' }] }],
+    });
+  });
+
+  it('follows its schema when the model is unpacked from an archive', async () => {
+    const archive = packed('m.zip', { 'config.json': '{}' });
+    writeFileSync(join(dir, 'm.zip'), archive);
+    writeFileSync(join(dir, 'm.zip.sig'), bundleOf({ 'm.zip': archive }));
+    const path = join(dir, 'archive.json');
+    const ended = await runGate([join(dir, 'm.zip'), join(dir, 'unpacked')], { env: { MODEL_GATE_PUBLIC_KEY: KEYS.publicPem, MODEL_GATE_REPORT: path } });
+    expect(ended.code).toBe(0);
+    const unpacked = JSON.parse(readFileSync(path, 'utf8')) as object;
+    expect(validate(unpacked), JSON.stringify(validate.errors)).toBe(true);
+    expect(unpacked).toMatchObject({
+      models: [{ archive: { signed: 'whole', file: { path: 'm.zip' } }, files: [{ path: 'config.json', origin: 'unpacked' }] }],
     });
   });
 

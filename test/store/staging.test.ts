@@ -48,6 +48,15 @@ async function deadOwner(): Promise<string> {
   return JSON.stringify({ boot, pidNamespace: readlinkSync('/proc/self/ns/pid'), pid: child.pid, startTime: '1' });
 }
 
+test('a scratch file has no name, can be read again, and leaves nothing behind', async () => {
+  await using staging = await openStaging(destination);
+  const before = treeOf(tmp.path);
+  await using file = await staging.scratch();
+  await file.write('archive', 0);
+  expect((await file.read(Buffer.alloc(7), 0, 7, 0)).buffer.toString()).toBe('archive');
+  expect(treeOf(tmp.path)).toEqual(before);
+});
+
 describe('a destination', () => {
   test('is renamed as a whole where its parent can be written; missing parents are made', async () => {
     await using deep = await openDestination(tmp.at('a', 'b', 'models'));
