@@ -4,8 +4,8 @@ import type { HttpSettings } from '../source/source.ts';
 import type { Budget } from './budget.ts';
 import { createLocalExecutor, type Executor, type ExecutorSettings } from './executor.ts';
 
-/** Who runs a task, and whether the file's hash gets a thread of its own. */
-export type Place = { readonly executor: Executor; readonly hashApart: boolean };
+/** Who runs a task, and whether the file's hash gets a thread of its own. Held until the task is over. */
+export type Place = Disposable & { readonly executor: Executor; readonly hashApart: boolean };
 
 /**
  * This thread, and worker threads from the moment something is worth them: starting one takes as long as some 30 MB. How long the files
@@ -46,6 +46,8 @@ export function createCrew({ files, knownBytes, budget, http }: Plan, signal: Ab
   });
   const local = createLocalExecutor(share(1), signal);
   const workers: Executor[] = [];
+  /** Tasks that were given to an executor, begun or not. */
+  const given = new Map<Executor, number>();
   const mayHire = budget.workers > 0;
   let unknown = files;
   let left = files;
@@ -57,26 +59,30 @@ export function createCrew({ files, knownBytes, budget, http }: Plan, signal: Ab
   /** One that has nothing to do, else a new one, else the least busy. */
   async function worker(): Promise<Executor> {
     const { createWorkerExecutor } = await import('./pool.ts');
-    const best = workers.toSorted((a, b) => a.running - b.running)[0];
-    if (best !== undefined && (best.running === 0 || workers.length === budget.workers)) return best;
+    const best = workers.toSorted((a, b) => (given.get(a) ?? 0) - (given.get(b) ?? 0))[0];
+    if (best !== undefined && ((given.get(best) ?? 0) === 0 || workers.length === budget.workers)) return best;
     const fresh = createWorkerExecutor(share(budget.workers), signal);
     workers.push(fresh);
     return fresh;
   }
 
-  const here: Place = { executor: local, hashApart: false };
+  function give(executor: Executor, hashApart: boolean): Place {
+    given.set(executor, (given.get(executor) ?? 0) + 1);
+    return { executor, hashApart, [Symbol.dispose]: () => void given.set(executor, (given.get(executor) ?? 0) - 1) };
+  }
+
   return {
     lanes: http === undefined ? LOCAL_FILES_AT_ONCE * (1 + budget.workers) : budget.connections,
     mayHandOff: mayHire,
     async place(sizeBytes) {
       const longJob = knownBytes >= WORKERS_FROM_BYTES && (sizeBytes ?? 0) > SMALL_FILE_BYTES;
       const manyFiles = movedBytes >= ENOUGH_BYTES && left >= ENOUGH_FILES;
-      return mayHire && (longJob || manyFiles) ? { executor: await worker(), hashApart: false } : here;
+      return give(mayHire && (longJob || manyFiles) ? await worker() : local, false);
     },
     async placeLarge(sizeBytes) {
       large++;
       if (sizeBytes >= HASH_APART_BYTES && left <= budget.connections) await Promise.race([census, sleep(CENSUS_MS, undefined, { signal })]);
-      return { executor: await worker(), hashApart: sizeBytes >= HASH_APART_BYTES && unknown === 0 && large === 1 };
+      return give(await worker(), sizeBytes >= HASH_APART_BYTES && unknown === 0 && large === 1);
     },
     known() {
       unknown--;

@@ -106,12 +106,14 @@ async function checkFile<F extends Subject>(job: Job<F>, crew: Crew, deps: Trans
         },
       };
       if (large === undefined) {
-        const outcome = await attemptFile(job, await crew.place(job.sizeBytes), crew.mayHandOff, deps, signal, hooks);
+        using place = await crew.place(job.sizeBytes);
+        const outcome = await attemptFile(job, place, crew.mayHandOff, deps, signal, hooks);
         known();
         if (outcome.kind === 'ok') return finished(job, outcome, deps, crew);
         large = outcome.sizeBytes;
       }
-      const outcome = await attemptFile(job, await crew.placeLarge(large), false, deps, signal, hooks);
+      using place = await crew.placeLarge(large);
+      const outcome = await attemptFile(job, place, false, deps, signal, hooks);
       if (outcome.kind === 'handOff') throw new AppError('INTERNAL', 'a worker handed a file off');
       return finished(job, outcome, deps, crew);
     } catch (error) {

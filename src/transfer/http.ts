@@ -8,7 +8,7 @@ import { connectionError, lengthError, readFailure, statusError } from './httpEr
 import { contentLength, contentRange, headerOf, hubCommit, objectFacts, type ResponseHeaders } from './httpHeaders.ts';
 import type { Routes } from './httpRoutes.ts';
 import { proxyFor } from './noProxy.ts';
-import { createPlainHttp, isPlain, type PlainHttp } from './plainHttp.ts';
+import { createPlainHttp, isPlain, type PlainHttp, type TlsSettings } from './plainHttp.ts';
 import { type Hop, isRedirect, MAX_REDIRECTS, nextHop, tooManyRedirects } from './redirect.ts';
 import { tlsSettings } from './tlsSettings.ts';
 
@@ -54,12 +54,14 @@ const DEFAULT_CONNECTIONS = 64;
 
 /** `connections`: most connections to one origin at a time. @throws CONFIG_INVALID */
 export async function createHttpTransport(settings: HttpSettings, connections = DEFAULT_CONNECTIONS): Promise<HttpTransport> {
-  const tls = await tlsSettings(settings);
+  // Nothing of it is needed for plain http.
+  let made: Promise<TlsSettings> | undefined;
+  const tls = (): Promise<TlsSettings> => (made ??= tlsSettings(settings));
   let routes: Promise<Routes> | undefined;
   const client: Client = {
     settings,
     plain: createPlainHttp(settings, tls),
-    library: () => (routes ??= import('./httpRoutes.ts').then(({ createRoutes }) => createRoutes(settings, tls, connections))),
+    library: () => (routes ??= import('./httpRoutes.ts').then(async ({ createRoutes }) => createRoutes(settings, await tls(), connections))),
     unusual: new Set(),
   };
   const close = async (): Promise<void> => {

@@ -32,7 +32,7 @@ const LEAST_FREE_BYTES = 16 * 1024;
 const LAST_CHUNK = '0\r\n\r\n';
 const IDLE_MS = 4000;
 
-export function createPlainHttp(settings: HttpSettings, tls: TlsSettings): PlainHttp {
+export function createPlainHttp(settings: HttpSettings, tls: () => Promise<TlsSettings>): PlainHttp {
   const idle = new Map<string, Connection[]>();
   const sessions = new Map<string, Buffer>();
   const all = new Set<Connection>();
@@ -129,7 +129,13 @@ type State =
   | { readonly kind: 'open'; tail: string; readonly taker: Taker; settle(error?: unknown): void }
   | { readonly kind: 'dead'; readonly error: Error };
 
-async function connect(url: URL, settings: HttpSettings, tls: TlsSettings, sessions: Map<string, Buffer>, signal: AbortSignal): Promise<Connection> {
+async function connect(
+  url: URL,
+  settings: HttpSettings,
+  tls: () => Promise<TlsSettings>,
+  sessions: Map<string, Buffer>,
+  signal: AbortSignal,
+): Promise<Connection> {
   const scratch = Buffer.allocUnsafeSlow(MAX_HEAD_BYTES);
   let own: Buffer | undefined;
   let state: State = { kind: 'idle' };
@@ -345,7 +351,7 @@ type OnRead = NonNullable<NetConnectOpts['onread']>;
 async function openSocket(
   url: URL,
   settings: HttpSettings,
-  tls: TlsSettings,
+  tls: () => Promise<TlsSettings>,
   sessions: Map<string, Buffer>,
   onread: OnRead,
   signal: AbortSignal,
@@ -359,7 +365,7 @@ async function openSocket(
     const session = sessions.get(url.origin);
     const options: ConnectionOptions & { readonly onread: OnRead } = {
       ...common,
-      ...tls,
+      ...(await tls()),
       ALPNProtocols: ['http/1.1'],
       ...(isIP(host) === 0 && { servername: host }),
       ...(session !== undefined && { session }),
