@@ -6,6 +6,8 @@ export type Arguments = {
   /** Empty: every row of that size. */
   readonly only: readonly string[];
   readonly rounds: number;
+  /** Rows that write nothing belong to both. */
+  readonly places: readonly ('tmpfs' | 'disk')[];
   /** Where `disk` destinations go. */
   readonly scratch: string | undefined;
   /** File for every figure of every round. */
@@ -22,6 +24,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
       rounds: { type: 'string' },
+      place: { type: 'string' },
       scratch: { type: 'string' },
       json: { type: 'string' },
       'write-baseline': { type: 'boolean', default: false },
@@ -31,10 +34,23 @@ export function parseArguments(argv: readonly string[]): Arguments {
     size: values.quick ? 'quick' : 'full',
     only: values.only.split(',').filter((id) => id !== ''),
     rounds: roundsOf(values.rounds ?? (values.quick ? '3' : '5')),
+    places: placesOf(values.place),
     scratch: values.scratch,
     json: values.json,
     baseline: values['write-baseline'] ? 'write' : 'check',
   };
+}
+
+function placesOf(text: string | undefined): Arguments['places'] {
+  switch (text) {
+    case undefined:
+      return ['tmpfs', 'disk'];
+    case 'tmpfs':
+    case 'disk':
+      return [text];
+    default:
+      throw new TypeError(`--place is tmpfs or disk, not '${text}'`);
+  }
 }
 
 function roundsOf(text: string): number {

@@ -18,7 +18,7 @@ const args = parseArguments(process.argv.slice(2));
 process.env['PATH'] += ':/usr/sbin:/sbin';
 process.exitCode = await main(args);
 
-async function main({ size, only, rounds, scratch, json, baseline }: Arguments): Promise<number> {
+async function main({ size, only, rounds, places, scratch, json, baseline }: Arguments): Promise<number> {
   const data = openData(size);
   using limit = limitMemory(LIMIT_BYTES);
   const rows = chooseRows(rowsOf(data, limit), size, only);
@@ -27,7 +27,7 @@ async function main({ size, only, rounds, scratch, json, baseline }: Arguments):
 
   const outcomes: Outcome[] = [];
   for (const row of rows) {
-    for (const place of placesOf(row, size)) {
+    for (const place of placesOf(row, size, places)) {
       const home = place === 'none' ? undefined : folders[place];
       if (home !== undefined && freeBytes(home) < 1.2 * sizeOf(row, data)) {
         console.log(`SKIPPED: ${row.id} to ${place}: not enough room in ${home}\n`);
@@ -58,8 +58,9 @@ function quickRow(row: Row): readonly Row[] {
 }
 
 /** A disk adds nothing but noise to what quick is for. */
-function placesOf(row: Row, size: Arguments['size']): readonly Place[] {
-  return size === 'full' || row.places.length === 1 ? row.places : ['tmpfs'];
+function placesOf(row: Row, size: Arguments['size'], wanted: Arguments['places']): readonly Place[] {
+  const possible = size === 'quick' && row.places.includes('tmpfs') ? (['tmpfs'] as const) : row.places;
+  return possible.filter((place) => place === 'none' || wanted.includes(place));
 }
 
 function makeFolders(scratch: string | undefined): Folders & Disposable {

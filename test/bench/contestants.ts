@@ -55,7 +55,7 @@ export function s5cmd(name: WorkloadName, link: Link = 'plain'): Contestant {
     needs: ['s5cmd'],
     command: ({ servers, to }) => ({
       argv: ['s5cmd', 'cp', `s3://${BUCKET}/${name}/*`, `${to}/`],
-      env: { ...s3Of(servers, link).env, S3_ENDPOINT_URL: s3Of(servers, link).url, ...(link === 'tls' && { SSL_CERT_FILE: servers.caFile }) },
+      env: { ...s3Of(servers, link).env, S3_ENDPOINT_URL: s3Of(servers, link).url, ...(link === 'tls' && { AWS_CA_BUNDLE: servers.caFile }) },
     }),
   };
 }
@@ -155,7 +155,7 @@ function caFlags({ servers }: Setting, link: Link): readonly string[] {
 }
 
 function referenceVerify(data: Data, folder: string): Command['argv'] {
-  return ['model_signing', 'verify', 'key', folder, '--signature', join(folder, 'model.sig'), '--public-key', data.publicKey];
+  return ['model_signing', 'verify', 'key', folder, '--signature', join(folder, 'model.sig'), '--public_key', data.publicKey];
 }
 
 /** The second command when the first has succeeded. */

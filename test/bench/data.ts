@@ -107,6 +107,7 @@ function makeKeys(home: string): void {
 function makeEntriesBundle(home: string, path: string): void {
   const privateKey = createPrivateKey(readFileSync(join(home, 'key.pem')));
   const publicKey = createPublicKey(privateKey);
+  const publicPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
   const resources = Array.from({ length: 100_000 }, (_, index) => resourceOf(`layers/${index % 100}/tensor-${index}.bin`, `content ${index}`));
-  writeFileSync(path, signResources(resources, { privateKey, publicKey, publicPem: '' }));
+  writeFileSync(path, signResources(resources, { privateKey, publicKey, publicPem }));
 }
