@@ -141,6 +141,9 @@ export function openssl(name: WorkloadName, processes: 'one' | 'cores'): Contest
   };
 }
 
+/** The least that a program of this runtime can take. */
+export const runtimeAlone: Contestant = { name: 'node alone', needs: [], command: () => ({ argv: [process.execPath, '--eval', '0'] }) };
+
 /** Runs a command on these processors only. */
 export function onProcessors(list: string, command: Command): Command {
   return { ...command, argv: ['taskset', '--cpu-list', list, ...command.argv] };

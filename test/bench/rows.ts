@@ -14,6 +14,7 @@ import {
   pullHttp,
   pullS3,
   rclone,
+  runtimeAlone,
   type Setting,
   s5cmd,
   verifyInPlace,
@@ -108,9 +109,9 @@ export function rowsOf(data: Data, limit: MemoryLimit | undefined): readonly Row
     row('tiny-verify', 'tiny model in place', 'tiny', {
       places: ['none'],
       ours: ours((setting) => verifyInPlace(setting, data.folderOf('tiny'))),
-      peers: [modelSigning(() => data.folderOf('tiny')), openssl('tiny', 'one'), { ...s5cmd('tiny'), name: 's5cmd (download)' }],
+      peers: [modelSigning(() => data.folderOf('tiny')), openssl('tiny', 'one'), { ...s5cmd('tiny'), name: 's5cmd (download)' }, runtimeAlone],
       goals: [atMost(0.25, 'cpuSeconds'), wall(0.35, 'model_signing'), wall(2, 's5cmd (download)'), RSS],
-      guardedBy: 'openssl × 1',
+      guardedBy: 'node alone',
     }),
     row('verify-shards', 'verify of shards in place', 'shards', {
       places: ['none'],
