@@ -13,6 +13,8 @@ import { type Folders, freeBytes, type Outcome, runRow, sizeOf } from './run.ts'
 
 const LIMIT_BYTES = 256 * 1024 * 1024;
 
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(new Error(`ended by ${name}`)));
 const args = parseArguments(process.argv.slice(2));
 // Not part of every user's PATH.
 process.env['PATH'] += ':/usr/sbin:/sbin';
@@ -33,12 +35,13 @@ async function main({ size, only, rounds, places, scratch, json, baseline }: Arg
         console.log(`SKIPPED: ${row.id} to ${place}: not enough room in ${home}\n`);
         continue;
       }
-      const outcome = await runRow(row, place, data, folders, rounds);
+      const outcome = await runRow(row, place, data, folders, { rounds, signal: interrupted.signal });
       outcomes.push(outcome);
+      // A long run that is cut short keeps what it has measured.
+      if (json !== undefined) writeFileSync(json, JSON.stringify(outcomes.map(plain), undefined, 2));
       console.log(`${figures(outcome)}\n`);
     }
   }
-  if (json !== undefined) writeFileSync(json, JSON.stringify(outcomes.map(plain), undefined, 2));
   console.log(`load average at the end ${loadText()}`);
   if (size === 'full') console.log(`\n${verdictTable(outcomes)}`);
   return size === 'quick' ? guard(outcomes, baseline) : 0;

@@ -18,8 +18,10 @@ const TIMED = 'TIMEFORMAT="%3R %3U %3S"; { time "$@" 2>&4 3>&- 4>&-; } 4>&2 2>&3
 /** USER_HZ, which Linux gives to programs whatever its own clock is. */
 const TICKS_PER_SECOND = 100;
 
+export type MeasureOptions = { readonly signal: AbortSignal; readonly serverPids?: readonly number[] };
+
 /** Runs a program to its end. @throws Error with what it said when it fails */
-export async function measure({ argv, env }: Command, serverPids: readonly number[] = []): Promise<Measurement> {
+export async function measure({ argv, env }: Command, { signal, serverPids = [] }: MeasureOptions): Promise<Measurement> {
   const serversBefore = cpuSecondsOfTrees(serverPids);
   // A group of its own, so that everything it starts ends with it.
   const child = spawn('bash', ['-c', TIMED, 'bash', ...argv], {
@@ -40,7 +42,11 @@ export async function measure({ argv, env }: Command, serverPids: readonly numbe
   const sampler = setInterval(() => {
     if (child.pid !== undefined) peakRssBytes = Math.max(peakRssBytes, peakBelow(child.pid));
   }, SAMPLE_MS);
-  const deadline = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'), TIMEOUT_MS);
+  const end = (): void => {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  };
+  const deadline = setTimeout(end, TIMEOUT_MS);
+  signal.addEventListener('abort', end);
   try {
     const status = await new Promise<number | string | null>((resolve, reject) => {
       child.once('error', reject);
@@ -53,6 +59,7 @@ export async function measure({ argv, env }: Command, serverPids: readonly numbe
   } finally {
     clearInterval(sampler);
     clearTimeout(deadline);
+    signal.removeEventListener('abort', end);
   }
 }
 

@@ -24,8 +24,10 @@ export type Absence = { readonly kind: 'missing' | 'failed'; readonly reason: st
 
 export type Folders = { readonly tmpfs: string; readonly disk: string };
 
+export type RunOptions = { readonly rounds: number; readonly signal: AbortSignal };
+
 /** All rounds of a row in one place, on servers of its own. */
-export async function runRow(row: Row, place: Place, data: Data, folders: Folders, rounds: number): Promise<Outcome> {
+export async function runRow(row: Row, place: Place, data: Data, folders: Folders, { rounds, signal }: RunOptions): Promise<Outcome> {
   const folder = join(folders.disk, 'servers');
   await data.prepare(row.workloads);
   await using servers = await startServers(data, folder);
@@ -39,7 +41,7 @@ export async function runRow(row: Row, place: Place, data: Data, folders: Folder
   const measured = new Map<string, Measurement[]>();
   empty(setting.to);
   try {
-    if (row.destination === 'complete') await measure(row.ours.command(setting));
+    if (row.destination === 'complete') await measure(row.ours.command(setting), { signal });
     servers.forget();
     for (let round = 0; round < rounds; round++) {
       // Whoever is first in one round is last in the next.
@@ -47,8 +49,12 @@ export async function runRow(row: Row, place: Place, data: Data, folders: Folder
         if (absent.has(contestant.name)) continue;
         if (row.destination === 'empty') empty(setting.to);
         try {
-          measured.set(contestant.name, [...(measured.get(contestant.name) ?? []), await measure(contestant.command(setting), servers.pids)]);
+          measured.set(contestant.name, [
+            ...(measured.get(contestant.name) ?? []),
+            await measure(contestant.command(setting), { signal, serverPids: servers.pids }),
+          ]);
         } catch (error) {
+          signal.throwIfAborted();
           measured.delete(contestant.name);
           absent.set(contestant.name, { kind: 'failed', reason: error instanceof Error ? error.message : String(error) });
         }

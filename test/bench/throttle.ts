@@ -6,7 +6,7 @@ import { connect, createServer, type Socket } from 'node:net';
 
 const ONE_WAY_MS = 25;
 /** More than what is under way in 25 ms: reading ahead must not be what limits the stream. */
-const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
 const [port, upstreamPort, rate] = process.argv.slice(2).map(Number);
 if (port === undefined || upstreamPort === undefined) throw new TypeError('throttle.ts PORT UPSTREAM_PORT [BYTES_PER_SECOND]');
