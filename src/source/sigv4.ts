@@ -43,8 +43,13 @@ export function presign({ url, query, region, keys, now, lifetimeSeconds }: Pres
   return `${url.origin}${url.pathname}?${canonicalQuery}&X-Amz-Signature=${signature}`;
 }
 
+let last: { readonly of: string; readonly key: Buffer } | undefined;
+
+/** The same for a whole day: the last one is kept. */
 function signingKey(secret: string, date: string, region: string): Buffer {
-  return hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), 's3'), 'aws4_request');
+  const of = JSON.stringify([secret, date, region]);
+  if (last?.of !== of) last = { of, key: hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), 's3'), 'aws4_request') };
+  return last.key;
 }
 
 function hmac(key: string | Buffer, text: string): Buffer {

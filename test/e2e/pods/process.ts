@@ -31,8 +31,10 @@ export async function must(command: string, args: readonly string[], options: { 
   return done.stdout;
 }
 
+export type RunningServer = AsyncDisposable & { readonly pid: number };
+
 /** Starts a server and waits until its port answers. Disposing ends it. */
-export async function startServer(command: string, args: readonly string[], port: number, env: Record<string, string> = {}): Promise<AsyncDisposable> {
+export async function startServer(command: string, args: readonly string[], port: number, env: Record<string, string> = {}): Promise<RunningServer> {
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } });
   let log = '';
   child.stderr.on('data', (chunk: Buffer) => {
@@ -44,7 +46,8 @@ export async function startServer(command: string, args: readonly string[], port
   });
   failed.catch(() => undefined);
   await Promise.race([listening(port), failed]);
-  return { [Symbol.asyncDispose]: () => stop(child) };
+  if (child.pid === undefined) throw new Error(`${command} has no process`);
+  return { pid: child.pid, [Symbol.asyncDispose]: () => stop(child) };
 }
 
 /** A loopback port that was free a moment ago. */

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort, startServer } from './process.ts';
+import { freePort, type RunningServer, startServer } from './process.ts';
 
 export const S3_CREDENTIALS = { accessKeyId: 'pods-access', secretAccessKey: 'pods-secret-key' } as const;
 
-export type Server = AsyncDisposable & { readonly url: string };
+export type Server = RunningServer & { readonly url: string };
+
+/** PEM files of a server's certificate and its key. */
+export type ServerTls = { readonly cert: string; readonly key: string };
 
 /** nginx on loopback, serving a folder. */
 export async function startNginx(folder: string, root: string): Promise<Server> {
@@ -21,13 +24,14 @@ http { access_log off; default_type application/octet-stream; ${temporary} serve
 `,
   );
   const server = await startServer('nginx', ['-p', folder, '-e', 'stderr', '-c', config], port);
-  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  return { ...server, url: `http://127.0.0.1:${port}` };
 }
 
 /** versitygw on loopback; each folder in `root` is a bucket. */
-export async function startS3(root: string): Promise<Server> {
+export async function startS3(root: string, tls?: ServerTls): Promise<Server> {
   const port = await freePort();
   const env = { ROOT_ACCESS_KEY: S3_CREDENTIALS.accessKeyId, ROOT_SECRET_KEY: S3_CREDENTIALS.secretAccessKey };
-  const server = await startServer('versitygw', ['--port', `127.0.0.1:${port}`, '--keep-alive', '--quiet', 'posix', root], port, env);
-  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  const tlsFlags = tls === undefined ? [] : ['--cert', tls.cert, '--key', tls.key];
+  const server = await startServer('versitygw', ['--port', `127.0.0.1:${port}`, '--keep-alive', '--quiet', ...tlsFlags, 'posix', root], port, env);
+  return { ...server, url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}` };
 }
