@@ -81,6 +81,21 @@ export const CATALOGUE = {
   NAME_INVALID: row('rejected', 'A file’s name cannot stand in a manifest.', 'Rename the file: names have to be valid UTF-8, with parts of at most 255 bytes.'),
   MODEL_EMPTY: row('rejected', 'There is nothing to sign.', 'Is this the right path? Empty folders do not count, nor do ignored files.'),
   PATH_UNSAFE: row('rejected', 'The manifest names a path that must not be written.', 'Do not use this bundle: no honest signer makes such names.'),
+  FORMAT_DENIED: row(
+    'rejected',
+    'A file is of a format that the policy does not allow.',
+    'Publish the model in an allowed format (safetensors), or allow the format named in this message.',
+  ),
+  FORMAT_MALFORMED: row(
+    'rejected',
+    'A file is not what its format demands, or cannot be judged within the limits.',
+    'Write the file again with its usual library; packed or hidden parts are never accepted.',
+  ),
+  PICKLE_IMPORT: row(
+    'rejected',
+    'Loading a file would import code that plain weights do not need.',
+    'Convert the model to safetensors; allow the import only if you would run that code as a program.',
+  ),
 
   // exit 2: the request is wrong
   USAGE: row('request', 'The command line is wrong.', 'See model-gate --help.'),

@@ -4,6 +4,8 @@ import { Defect } from './finding.ts';
 /** Bytes at random access: a file, a buffer, or a part of either. `read` gives fewer bytes than asked only at the end. */
 export type ByteSource = {
   readonly sizeBytes: number;
+  /** Only so much can be read, from the beginning: the rest was not decompressed. */
+  readonly readableBytes?: number;
   read(position: number, length: number): Promise<Uint8Array>;
 };
 
@@ -18,6 +20,7 @@ export function bufferSource(bytes: Uint8Array): ByteSource {
 export function windowSource(bytes: Uint8Array, sizeBytes: number): ByteSource {
   return {
     sizeBytes,
+    readableBytes: bytes.length,
     read: async (position, length) => {
       const end = Math.min(position + length, sizeBytes);
       if (end > bytes.length && end > position) throw new Defect(`needs more than the first ${bytes.length} decompressed bytes to be judged`);

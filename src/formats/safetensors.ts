@@ -31,10 +31,10 @@ const BITS: Readonly<Record<string, number>> = {
   U64: 64,
 };
 
-/** Whether the file begins like safetensors: a length of a header that fits, and an opening brace. */
+/** Whether the file begins like safetensors: a length of a header that fits, and the beginning of a JSON object. */
 export async function looksLikeSafetensors(source: ByteSource): Promise<boolean> {
-  const head = await readHead(source, 9);
-  return head.length === 9 && head[8] === 0x7b && head.readBigUInt64LE() <= BigInt(source.sizeBytes);
+  const head = await readHead(source, 10);
+  return head.length === 10 && /^\{[\s"}]$/.test(head.toString('latin1', 8)) && head.readBigUInt64LE() <= BigInt(source.sizeBytes);
 }
 
 /** Checks the whole header as the reference library does, and that the tensors cover the rest of the file exactly, each byte once. @throws Defect */
