@@ -358,6 +358,7 @@ class Walk {
 
   async #build(depth: number): Promise<void> {
     const target = this.#machine.build();
+    this.#noteFault();
     this.#ran.calls += this.#ran.fault ? 0 : 1;
     const layout = this.#reading === 'joblib' ? arrayLayout(target) : undefined;
     if (layout === undefined) return;

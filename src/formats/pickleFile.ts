@@ -15,7 +15,9 @@ const PICKLE_NAME = /\.(pkl|pickle|pckl|pck|pcl|p|joblib|jl|dill|cloudpickle|pt|
 
 /** What the file is as a pickle; empty when it is none. */
 export async function judgePickle(source: ByteSource, name: string, budget: WalkBudget): Promise<readonly Finding[]> {
-  const head = await readHead(source, 2);
+  const head = await readHead(source, 4);
+  // As an opcode, P takes a line and a loader's own function: PyTorch's, which is the only one to have it, opens such files as archives.
+  if (head.toString('latin1') === 'PK\x03\x04') return [];
   const hasHeader = head[0] === 0x80 && (head[1] ?? 6) <= 5;
   const first = await walkPickle(source, 0, budget);
   const named = PICKLE_NAME.test(name);

@@ -11,8 +11,13 @@ export type TarMember = { readonly name: string; readonly start: number; readonl
 /** Whether the first block is a header whose checksum is right. */
 export async function looksLikeTar(source: ByteSource): Promise<boolean> {
   if (source.sizeBytes < BLOCK_BYTES) return false;
-  const header = new Header(await readExactly(source, 0, BLOCK_BYTES, 'the first header'));
-  return header.cksumValid && !header.nullBlock;
+  const block = await readExactly(source, 0, BLOCK_BYTES, 'the first header');
+  try {
+    const header = new Header(block);
+    return header.cksumValid && !header.nullBlock;
+  } catch {
+    return false;
+  }
 }
 
 /** The regular files of an archive, where they lie. Everything on which readers differ is a defect. @throws Defect */
@@ -21,7 +26,8 @@ export async function* readTar(source: ByteSource): AsyncGenerator<TarMember> {
   let name: string | undefined;
   let pax: Pax | undefined;
   while (position < source.sizeBytes) {
-    const header = decode(await readExactly(source, position, BLOCK_BYTES, 'a header'), pax);
+    const block = await readExactly(source, position, BLOCK_BYTES, 'a header');
+    const header = decode(block, pax);
     position += BLOCK_BYTES;
     if (header.nullBlock) return checkEnd(source, position);
     if (!header.cksumValid) throw new Defect(`has a header at byte ${position - BLOCK_BYTES} whose checksum is wrong`);
@@ -52,7 +58,8 @@ export async function* readTar(source: ByteSource): AsyncGenerator<TarMember> {
         break;
       case 'Directory':
       case 'GNUDumpDir':
-        if (sizeBytes > 0) throw new Defect('has a directory with content');
+        // The library takes a file whose name ends with a slash for a directory, and gives both no size; others read on by the size.
+        if (/[1-7\x80-\xff]/.test(block.toString('latin1', 124, 136))) throw new Defect('has a directory with content');
         name = undefined;
         pax = undefined;
         break;
