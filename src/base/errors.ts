@@ -90,6 +90,21 @@ export const CATALOGUE = {
     'The archive is damaged, or made to be read in two ways.',
     'Make the archive again (tar, gzip or zip, without encryption), sign it and upload it.',
   ),
+  FORMAT_DENIED: row(
+    'rejected',
+    'A file is of a format that the policy does not allow.',
+    'Publish the model in an allowed format (safetensors), or allow the format named in this message.',
+  ),
+  FORMAT_MALFORMED: row(
+    'rejected',
+    'A file is not what its format demands, or cannot be judged within the limits.',
+    'Write the file again with its usual library; packed or hidden parts are never accepted.',
+  ),
+  PICKLE_IMPORT: row(
+    'rejected',
+    'Loading a file would import code that plain weights do not need.',
+    'Convert the model to safetensors; allow the import only if you would run that code as a program.',
+  ),
 
   // exit 2: the request is wrong
   USAGE: row('request', 'The command line is wrong.', 'See model-gate --help.'),

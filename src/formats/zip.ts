@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Imports yauzl (CommonJS): load this file lazily.
+import { type Entry, fromRandomAccessReader, type LocalFileHeader, RandomAccessReader, type ZipFile } from 'yauzl';
+import { type ByteSource, readExactly, slice } from './byteSource.ts';
+import { Defect } from './finding.ts';
+import { type InflateBudget, inflate } from './inflate.ts';
+
+const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
+/** Encrypted, patched, strongly encrypted, masked: readers disagree on what such members hold. */
+const ODD_FLAGS = 0x0001 | 0x0020 | 0x0040 | 0x2000;
+const DESCRIPTOR_FLAG = 0x0008;
+
+export type ZipMember = {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** The content; stored members are read where they lie. @throws Defect */
+  open(budget: InflateBudget): Promise<ByteSource>;
+};
+
+export type Zip = {
+  readonly members: readonly ZipMember[];
+  /** What readers of archives disagree on, so that one could be shown other members than another. */
+  readonly problems: readonly string[];
+};
+
+/** Lists an archive by its central directory, and holds that against what stands before the members. @throws Defect */
+export async function readZip(source: ByteSource, maxMembers: number): Promise<Zip> {
+  const problems = new Set<string>();
+  const extents: { readonly start: number; readonly end: number; readonly slack: number }[] = [];
+  const names = new Set<string>();
+  const members: ZipMember[] = [];
+  await listEntries(source, maxMembers, (entry, local) => {
+    const name = entry.fileName;
+    if (names.has(name)) problems.add(`has two members ‘${name}’`);
+    names.add(name);
+    for (const problem of disagreements(entry, local)) problems.add(`${problem} (‘${name}’)`);
+    const start = entry.relativeOffsetOfLocalHeader;
+    const slack = (entry.generalPurposeBitFlag & DESCRIPTOR_FLAG) !== 0 ? 24 : 0;
+    extents.push({ start, end: local.fileDataStart + entry.compressedSize, slack });
+    if (name.endsWith('/') && entry.uncompressedSize === 0 && entry.compressedSize === 0) return;
+    members.push({ name, sizeBytes: entry.uncompressedSize, open: (budget) => openMember(source, entry, local, budget) });
+  });
+  extents.sort((a, b) => a.start - b.start);
+  let reached = 0;
+  let slack = 0;
+  for (const extent of extents) {
+    if (extent.start < reached) problems.add('has members that overlap');
+    if (extent.start > reached + slack) problems.add('has bytes between its members that belong to none');
+    reached = Math.max(reached, extent.end);
+    slack = extent.slack;
+  }
+  return { members, problems: [...problems] };
+}
+
+function disagreements(entry: Entry, local: LocalFileHeader): readonly string[] {
+  const problems: string[] = [];
+  if (!local.fileName.equals(entry.fileNameRaw)) problems.push('a member has two names');
+  if (local.compressionMethod !== entry.compressionMethod) problems.push('a member has two compression methods');
+  if (((entry.generalPurposeBitFlag | local.generalPurposeBitFlag) & ODD_FLAGS) !== 0) problems.push('a member is marked as encrypted or patched');
+  // 0: told behind the data; 0xffffffff: told in an extra field.
+  const told = (size: number): boolean => size !== 0 && size !== 0xffffffff;
+  if (told(local.compressedSize) && local.compressedSize !== entry.compressedSize) problems.push('a member has two sizes');
+  if (told(local.uncompressedSize) && local.uncompressedSize !== entry.uncompressedSize) problems.push('a member has two sizes');
+  if (entry.fileName.endsWith('/') && entry.uncompressedSize !== 0) problems.push('a directory has content');
+  return problems;
+}
+
+/** CRCs are not compared: PyTorch may write others, and the bytes are judged whatever they are. */
+async function openMember(source: ByteSource, entry: Entry, local: LocalFileHeader, budget: InflateBudget): Promise<ByteSource> {
+  const raw = slice(source, local.fileDataStart, entry.compressedSize);
+  switch (entry.compressionMethod) {
+    case 0:
+      return raw;
+    case 8:
+      return inflate(raw, 'deflate', budget, entry.uncompressedSize);
+    default:
+      throw new Defect(`is compressed by method ${entry.compressionMethod}, which cannot be read`);
+  }
+}
+
+/** yauzl with this project's reader beneath: whatever goes wrong inside its callbacks ends here, not as an uncaught exception. */
+function listEntries(source: ByteSource, maxMembers: number, visit: (entry: Entry, local: LocalFileHeader) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void => {
+      if (error instanceof ReadFailure) reject(error.cause);
+      else reject(error instanceof Defect ? error : new Defect(`is no readable zip: ${textOf(error)}`));
+    };
+    const guard = (work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        fail(error);
+      }
+    };
+    const visitAll = (zip: ZipFile): void => {
+      if (zip.entryCount > maxMembers) throw new Defect(`has ${zip.entryCount} members, more than are judged`);
+      zip.on('error', fail);
+      zip.on('end', resolve);
+      zip.on('entry', (entry: Entry) =>
+        guard(() =>
+          zip.readLocalFileHeader(entry, (error, local) =>
+            guard(() => {
+              if (error !== null) return fail(error);
+              visit(entry, local);
+              zip.readEntry();
+            }),
+          ),
+        ),
+      );
+      zip.readEntry();
+    };
+    guard(() =>
+      fromRandomAccessReader(new Reader(source, fail), source.sizeBytes, { lazyEntries: true, autoClose: false, validateEntrySizes: true }, (error, zip) =>
+        guard(() => {
+          if (error !== null) fail(error);
+          else visitAll(zip);
+        }),
+      ),
+    );
+  });
+}
+
+/** The source failed, not the archive. */
+class ReadFailure extends Error {}
+
+class Reader extends RandomAccessReader {
+  readonly #source: ByteSource;
+  readonly #fail: (error: unknown) => void;
+  #readBytes = 0;
+
+  constructor(source: ByteSource, fail: (error: unknown) => void) {
+    super();
+    this.#source = source;
+    this.#fail = fail;
+  }
+
+  override read(buffer: Buffer, offset: number, length: number, position: number, callback: (error: Error | null) => void): void {
+    this.#readBytes += length;
+    const done =
+      this.#readBytes > MAX_DIRECTORY_BYTES ? Promise.reject(new Defect('has a directory larger than is read')) : this.#copy(buffer, offset, length, position);
+    done
+      .then(
+        () => callback(null),
+        (error: unknown) => callback(error instanceof Defect ? error : new ReadFailure('read', { cause: error })),
+      )
+      .catch(this.#fail);
+  }
+
+  async #copy(buffer: Buffer, offset: number, length: number, position: number): Promise<void> {
+    if (length > 0) buffer.set(await readExactly(this.#source, position, length, 'a record'), offset);
+  }
+
+  override close(callback: (error: Error | null) => void): void {
+    callback(null);
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
