@@ -56,14 +56,14 @@ export function createCrew({ files, knownBytes, budget, http }: Plan, signal: Ab
   let allKnown: () => void = () => {};
   const census = new Promise<void>((resolve) => (allKnown = resolve));
 
-  /** One that has nothing to do, else a new one, else the least busy. */
-  async function worker(): Promise<Executor> {
+  /** One that has nothing to do, else a new one, else the least busy. Chosen and taken in one go: files are placed at the same time. */
+  async function giveWorker(hashApart: boolean): Promise<Place> {
     const { createWorkerExecutor } = await import('./pool.ts');
     const best = workers.toSorted((a, b) => (given.get(a) ?? 0) - (given.get(b) ?? 0))[0];
-    if (best !== undefined && ((given.get(best) ?? 0) === 0 || workers.length === budget.workers)) return best;
+    if (best !== undefined && ((given.get(best) ?? 0) === 0 || workers.length === budget.workers)) return give(best, hashApart);
     const fresh = createWorkerExecutor(share(budget.workers), signal);
     workers.push(fresh);
-    return fresh;
+    return give(fresh, hashApart);
   }
 
   function give(executor: Executor, hashApart: boolean): Place {
@@ -77,12 +77,12 @@ export function createCrew({ files, knownBytes, budget, http }: Plan, signal: Ab
     async place(sizeBytes) {
       const longJob = knownBytes >= WORKERS_FROM_BYTES && (sizeBytes ?? 0) > SMALL_FILE_BYTES;
       const manyFiles = movedBytes >= ENOUGH_BYTES && left >= ENOUGH_FILES;
-      return give(mayHire && (longJob || manyFiles) ? await worker() : local, false);
+      return mayHire && (longJob || manyFiles) ? giveWorker(false) : give(local, false);
     },
     async placeLarge(sizeBytes) {
       large++;
       if (sizeBytes >= HASH_APART_BYTES && left <= budget.connections) await Promise.race([census, sleep(CENSUS_MS, undefined, { signal })]);
-      return give(await worker(), sizeBytes >= HASH_APART_BYTES && unknown === 0 && large === 1);
+      return giveWorker(sizeBytes >= HASH_APART_BYTES && unknown === 0 && large === 1);
     },
     known() {
       unknown--;

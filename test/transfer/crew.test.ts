@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Crew, createCrew } from '../../src/transfer/crew.ts';
+
+const MIB = 1024 * 1024;
+const http = { verifyTls: true, connectTimeoutMs: 1000, stallTimeoutMs: 1000 };
+const signal = new AbortController().signal;
+const crews: Crew[] = [];
+
+function crewOf(files: number, workers: number, knownBytes = 0): Crew {
+  const crew = createCrew({ files, knownBytes, budget: { connections: 16, workers }, http }, signal);
+  crews.push(crew);
+  return crew;
+}
+
+afterEach(async () => {
+  for (const crew of crews.splice(0)) await crew[Symbol.asyncDispose]();
+});
+
+describe('a crew', () => {
+  test('spreads large files that come at the same time evenly over its workers', async () => {
+    const crew = crewOf(4, 2);
+    for (let i = 0; i < 4; i++) crew.known();
+    const places = await Promise.all([1, 2, 3, 4].map(() => crew.placeLarge(300 * MIB)));
+    const counts = Map.groupBy(places, ({ executor }) => executor);
+    expect([...counts.values()].map((list) => list.length)).toEqual([2, 2]);
+    expect(places.every(({ executor }) => !executor.isLocal)).toBe(true);
+  });
+
+  test('gives a worker again when its file is over, before it hires another one', async () => {
+    const crew = crewOf(2, 2);
+    for (let i = 0; i < 2; i++) crew.known();
+    const first = await crew.placeLarge(200 * MIB);
+    first[Symbol.dispose]();
+    expect((await crew.placeLarge(200 * MIB)).executor).toBe(first.executor);
+  });
+
+  test('has the hash of a single large file in a thread of its own, not that of one among others', async () => {
+    const alone = crewOf(3, 2);
+    const place = alone.placeLarge(300 * MIB);
+    for (let i = 0; i < 3; i++) alone.known();
+    expect((await place).hashApart).toBe(true);
+    expect((await alone.placeLarge(300 * MIB)).hashApart).toBe(false);
+    const few = crewOf(1, 2);
+    few.known();
+    expect((await few.placeLarge(129 * MIB)).hashApart).toBe(false);
+  });
+
+  test('opens files itself until it has moved enough of many', async () => {
+    const crew = crewOf(100, 2);
+    expect((await crew.place(undefined)).executor.isLocal).toBe(true);
+    for (let i = 0; i < 50; i++) crew.done(MIB);
+    expect((await crew.place(undefined)).executor.isLocal).toBe(false);
+    for (let i = 0; i < 40; i++) crew.done(MIB);
+    expect((await crew.place(undefined)).executor.isLocal).toBe(true);
+  });
+
+  test('uses workers from the start where lengths are known to be worth it, and never where there is one processor', async () => {
+    expect((await crewOf(2, 2, 600 * MIB).place(300 * MIB)).executor.isLocal).toBe(false);
+    expect((await crewOf(2, 2, 600 * MIB).place(MIB)).executor.isLocal).toBe(true);
+    expect((await crewOf(2, 0, 600 * MIB).place(300 * MIB)).executor.isLocal).toBe(true);
+  });
+});
