@@ -142,6 +142,7 @@ async function connect(
   let idleSince = performance.now();
   let heard = false;
   let lastByteAt = 0;
+  let ended = false;
   let watch: (() => void) | undefined;
 
   const die = (error: Error): void => {
@@ -188,6 +189,8 @@ async function connect(
       return;
     }
     state = { kind: 'announced', early: [], earlyBytes: 0, bodyBytes: head.bodyBytes };
+    // However long the caller takes now is not the server's silence.
+    watch?.();
     socket.pause();
     onEarly(state, bytes.subarray(head.headBytes));
     current.settle(head);
@@ -270,9 +273,15 @@ async function connect(
 
   const socket = await openSocket(url, settings, tls, sessions, onread, signal);
   socket.on('error', die);
-  socket.on('end', () => die(protocolError('the connection was closed')));
-  socket.on('close', () => die(protocolError('the connection was closed')));
-  if (socket.destroyed) die(protocolError('the connection was closed'));
+  const onEnd = (): void => {
+    ended = true;
+    // The body may be there already, as a whole, before anybody wanted it.
+    const whole = state.kind === 'announced' && (state.bodyBytes === 'open' || state.bodyBytes === state.earlyBytes);
+    if (!whole) die(protocolError('the connection was closed'));
+  };
+  socket.on('end', onEnd);
+  socket.on('close', onEnd);
+  if (socket.destroyed) onEnd();
 
   /** One timer for a request: silence is counted from the last byte, not from what a busy thread got round to. */
   const watchSilence = (signal: AbortSignal, phase: Phase): void => {
@@ -300,7 +309,7 @@ async function connect(
     get idleSince() {
       return idleSince;
     },
-    isIdle: () => state.kind === 'idle',
+    isIdle: () => state.kind === 'idle' && !ended,
     heard: () => heard,
     ask(request) {
       return new Promise((resolve, reject) => {
@@ -314,6 +323,7 @@ async function connect(
     },
     receive(taker) {
       return new Promise((resolve, reject) => {
+        if (signalOfRequest.aborted) die(protocolError('aborted'));
         const current = state;
         if (current.kind === 'dead') return reject(current.error);
         if (current.kind !== 'announced') return reject(protocolError('no body to read'));
@@ -322,6 +332,7 @@ async function connect(
           state = open;
           watchSilence(signalOfRequest, 'body');
           for (const bytes of current.early) if (state === open) onOpen(open, bytes);
+          if (ended) die(protocolError('the connection was closed'));
           socket.resume();
           return;
         }

@@ -81,6 +81,23 @@ describe.each(['auto', 'library'] as const)('read by %s:', (reader) => {
       expect(object.versionId).toBe('v1');
     });
 
+    test.each(['http', 'https'])('over %s is whole although the connection was closed after it, before anybody read it', async (scheme) => {
+      const authority = await makeAuthority();
+      await using closing = await startHttpServer({ ...(scheme === 'https' && { tls: await issueServer(authority) }), files: { '/file': 'small' } });
+      closing.always('/file', { kind: 'headers', headers: { connection: 'close' } });
+      await using transport = await createHttpTransport({ ...SETTINGS, caPem: authority.certPem });
+      const object = await transport.open(to(`${closing.origin}/file`), { signal: never });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect((await bytesOf(object)).toString()).toBe('small');
+    });
+
+    test('waits for its reader longer than for its server', async () => {
+      await using transport = await createHttpTransport({ ...SETTINGS, stallTimeoutMs: 50 });
+      const object = await transport.open(to(`${server.origin}/file`), { signal: never });
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      expect((await bytesOf(object)).equals(BODY)).toBe(true);
+    });
+
     test('can be given up, and the transport goes on', async () => {
       await using transport = await createHttpTransport(SETTINGS);
       const locator = to(`${server.origin}/file`);
