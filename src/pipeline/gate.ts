@@ -121,5 +121,7 @@ export function describeSigner(signer: Signer): string {
       return printable(`certificate '${signer.subject}' issued by '${signer.issuer}'`, 300);
     case 'sigstore':
       return printable(`${signer.identity} (issuer ${signer.issuer})`, 300);
+    case 'nobody':
+      return 'nobody who is trusted';
   }
 }

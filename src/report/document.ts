@@ -103,6 +103,8 @@ function shortSigner(signer: NonNullable<ModelEvidence['signer']>): string {
       return signer.names[0] ?? signer.subject;
     case 'sigstore':
       return `${signer.identity} (${signer.issuer})`;
+    case 'nobody':
+      return 'nobody who is trusted';
   }
 }
 
