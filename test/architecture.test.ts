@@ -19,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   report: ['base', 'oms', 'trust'],
   sign: ['base', 'oms', 'trust'],
   pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report'],
-  cli: ['base', 'oms', 'plan', 'pipeline', 'report', 'anchors', 'source', 'transfer'],
+  cli: ['base', 'oms', 'plan', 'policy', 'pipeline', 'report', 'anchors', 'source', 'transfer'],
 };
 
 /** Between these folders only types may pass. */

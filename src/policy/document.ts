@@ -19,7 +19,8 @@ export function parseYaml(bytes: Buffer, name: string): unknown {
     throw refused(name, 'is not valid UTF-8', cause);
   }
   try {
-    const document = parseDocument(text, { uniqueKeys: true, strict: true, stringKeys: true, merge: false, logLevel: 'silent', prettyErrors: true });
+    // Not silent: a second document would then be left out without a word.
+    const document = parseDocument(text, { uniqueKeys: true, strict: true, stringKeys: true, merge: false, logLevel: 'error', prettyErrors: true });
     const [problem] = [...document.errors, ...document.warnings];
     if (problem !== undefined) throw new Error(problem.message.split('\n')[0]);
     visit(document, {

@@ -82,7 +82,7 @@ function parse(letters: readonly string[]): Node {
       case '[':
         return { kind: 'letter', fits: set() };
       case '\\':
-        return { kind: 'letter', fits: escape() };
+        return { kind: 'letter', fits: escaped() };
       case '*':
       case '+':
       case '?':
@@ -129,7 +129,7 @@ function parse(letters: readonly string[]): Node {
     }
   }
 
-  function escape(): (letter: string) => boolean {
+  function escaped(): (letter: string) => boolean {
     const letter = letters[at++];
     if (letter === 'd') return isDigit;
     if (letter === 'w') return isWord;
@@ -144,7 +144,7 @@ function parse(letters: readonly string[]): Node {
     while (at < letters.length && letters[at] !== ']') {
       const from = letters[at++] ?? '';
       if (from === '[') throw new PatternError("has '[' in a set; write \\[");
-      if (from === '\\') members.push(escape());
+      if (from === '\\') members.push(escaped());
       else if (letters[at] === '-' && letters[at + 1] !== ']' && letters[at + 1] !== undefined) {
         const to = letters[at + 1] ?? '';
         at += 2;

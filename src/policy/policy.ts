@@ -38,8 +38,9 @@ export type Rule = {
   readonly modelNames: readonly string[] | undefined;
   /** Undefined: the policy's mode. */
   readonly mode: Mode | undefined;
-  readonly require: Requirement;
-  /** File names beside or in the model, besides the one that is found anyway. */
+  /** Undefined: no signers of its own, which no file can say. */
+  readonly require: Requirement | undefined;
+  /** Names of further bundles in the model, besides the one that is found anyway. */
   readonly bundles: readonly string[];
   readonly checks: Checks;
 };

@@ -112,3 +112,18 @@ function importOf(field: Field): string {
   if (name.length <= 200 && /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/.test(name)) return name;
   throw invalid(field, 'must be module.name, such as collections.OrderedDict');
 }
+
+/** --format FORMAT=deny and --allow-formats, as the block of a policy. @throws POLICY_INVALID */
+export function formatFlags(verdicts: readonly string[], allow: string | undefined): FormatPolicy | undefined {
+  if (verdicts.length === 0 && allow === undefined) return undefined;
+  const pairs = verdicts.map((text) => {
+    const [, name, verdict] = /^([^=]*)=(deny|warn)$/.exec(text) ?? [];
+    if (name === undefined) throw invalid({ where: '--format' }, `'${printable(text, 80)}' must be FORMAT=deny or FORMAT=warn`);
+    return [formatOf({ value: name, where: '--format' }), verdict === 'deny' ? 'deny' : 'warn'] as const;
+  });
+  return {
+    allow: allow?.split(',').map((name) => formatOf({ value: name.trim(), where: '--allow-formats' })),
+    verdicts: new Map(pairs),
+    pickleImports: [],
+  };
+}

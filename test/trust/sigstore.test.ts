@@ -34,6 +34,7 @@ describe('a keyless bundle verifies', () => {
       times: [{ source: 'log', at: SIGNED_AT }],
       logs: [{ logId: expect.stringMatching(/^[0-9a-f]{64}$/), logIndex: expect.stringMatching(/^\d+$/) }],
       root: 'the test root',
+      key: { curve: 'P-256', fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) },
     });
   });
 
