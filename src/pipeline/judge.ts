@@ -9,10 +9,10 @@ import { type ParsedBundle, parseBundle } from '../oms/bundle.ts';
 import type { Manifest } from '../oms/manifest.ts';
 import { readManifest, readUnvouchedManifest } from '../oms/statement.ts';
 import type { Address, Plan } from '../plan/plan.ts';
-import { evaluate, type Finding, modeOf, nameFinding, ruleFor, type Subject } from '../policy/evaluate.ts';
+import { evaluate, type Finding, modeOf, nameFinding, noRule, ruleFor, type Subject } from '../policy/evaluate.ts';
 import { sourceName } from '../policy/match.ts';
 import { type FileChecks, MODES, type Mode, type Rule } from '../policy/policy.ts';
-import { signersOf, type Vote } from '../policy/requirement.ts';
+import { signersOf, unmet, type Vote } from '../policy/requirement.ts';
 import type { DecisionEvidence, ModelEvidence, SignatureEvidence } from '../report/evidence.ts';
 import type { Source } from '../source/source.ts';
 import type { Signer } from '../trust/trust.ts';
@@ -80,14 +80,20 @@ export async function judge(source: Source, ruling: Ruling, plan: Plan, deps: Ga
     if (decisions.some((one) => one.verdict === 'deny' && one.mode === 'enforce')) refused ??= { group, decisions };
     else return accept(group, decisions);
   }
+  if (refused === undefined && ruling.mode === 'enforce') {
+    // Nothing is genuine, so nothing of the payloads is read.
+    model.decisions = [...(model.decisions ?? []), ...ruling.layers.map(withoutSignatures)];
+    model.signatures = examined.map((one) => signatureEvidence(one, []));
+    throw refusalOf(model.decisions, examined, true);
+  }
   const group = refused?.group ?? nobodys(examined, plan);
   tell(group, refused?.decisions ?? ruling.layers.map((ruled) => decide(ruled, group, now)));
-  if (ruling.mode === 'enforce') throw refusalOf(model.decisions ?? [], examined, groups.length === 0);
+  if (refused !== undefined) throw refusalOf(model.decisions ?? [], examined, false);
   return accept(group, model.decisions ?? []);
 
   function tell(chosen: Group, decisions: readonly DecisionEvidence[]): void {
     model.decisions = [...(model.decisions ?? []).filter((one) => one.findings.length > 0 && !decisions.includes(one)), ...decisions];
-    model.signatures = examined.map((one) => signatureEvidence(one, chosen));
+    model.signatures = examined.map((one) => signatureEvidence(one, chosen.members));
     const [first] = chosen.votes;
     if (first !== undefined) model.signer = first.signer;
   }
@@ -323,6 +329,15 @@ function decide({ layer, rule, mode }: Ruled, group: Group, now: Date): Decision
   return { ...base, verdict: findings.length === 0 ? 'allow' : 'deny', findings };
 }
 
+function withoutSignatures({ layer, rule, mode }: Ruled): DecisionEvidence {
+  const base = { layer: layer.kind, ...(rule !== undefined && { rule: rule.name }), mode };
+  if (mode === 'off') return { ...base, verdict: 'off', findings: [] };
+  if (rule === undefined) return { ...base, verdict: 'deny', findings: [noRule()] };
+  const failure = rule.require === undefined ? undefined : unmet(rule.require, []);
+  const code = failure?.kind === 'threshold' ? 'THRESHOLD_NOT_MET' : 'SIGNER_UNTRUSTED';
+  return { ...base, verdict: 'deny', findings: [{ code, message: failure?.why ?? 'nobody who is trusted has signed' }] };
+}
+
 /** Signers as this layer's anchors established them. */
 function votesFor(layer: Layer, group: Group): readonly Vote[] {
   return group.members.flatMap((one) =>
@@ -330,8 +345,8 @@ function votesFor(layer: Layer, group: Group): readonly Vote[] {
   );
 }
 
-function signatureEvidence(one: Examined, chosen: Group): SignatureEvidence {
-  const verdict = one.satisfies.length === 0 ? 'rejected' : chosen.members.includes(one) ? 'counted' : 'otherManifest';
+function signatureEvidence(one: Examined, counted: readonly Examined[]): SignatureEvidence {
+  const verdict = one.satisfies.length === 0 ? 'rejected' : counted.includes(one) ? 'counted' : 'otherManifest';
   return {
     bundle: one.bundle.uri,
     sha256: createHash('sha256').update(one.bundle.bytes).digest('hex'),
