@@ -20,8 +20,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   store: ['base', 'oms'],
   report: ['base', 'oms', 'trust'],
   sign: ['base', 'oms', 'trust'],
-  pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report', 'archive'],
-  cli: ['base', 'oms', 'plan', 'pipeline', 'report', 'anchors', 'source', 'transfer'],
+  pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report', 'archive', 'formats'],
+  cli: ['base', 'oms', 'plan', 'policy', 'pipeline', 'report', 'anchors', 'source', 'transfer'],
 };
 
 /** Between these folders only types may pass. */

@@ -67,6 +67,19 @@ export const CATALOGUE = {
     'The model is genuinely signed, but it is not one of the pinned ones.',
     'Update --expect-digest if this version is the one you mean; otherwise somebody swapped the model.',
   ),
+  DIGEST_DENIED: row(
+    'rejected',
+    'The model is genuinely signed, but the policy denies this version.',
+    'Deploy another version; the policy says why this one is denied.',
+  ),
+  SIGNED_TOO_EARLY: row(
+    'rejected',
+    'The signature is older than the policy accepts, or nobody vouches for its time.',
+    'Deploy a newer version, or have it signed with a timestamp (or keyless) so that its time is proven.',
+  ),
+  THRESHOLD_NOT_MET: row('rejected', 'Fewer distinct signers have signed than the policy asks for.', 'Have the missing signers sign the same content.'),
+  POLICY_NO_RULE: row('rejected', 'No rule of the policy is about this model.', 'Add a rule for its source, or deploy it from a source that has one.'),
+  POLICY_DENIED: row('rejected', 'The policy does not accept this model or this request.', 'Compare the model with the rule named in this message.'),
   FILE_MISSING: row('rejected', 'A signed file is not there.', 'Upload the whole model again; every signed file is needed.'),
   FILE_UNSIGNED: row(
     'rejected',
@@ -109,6 +122,7 @@ export const CATALOGUE = {
   // exit 2: the request is wrong
   USAGE: row('request', 'The command line is wrong.', 'See model-gate --help.'),
   CONFIG_INVALID: row('request', 'A configured value is wrong.', 'Correct the value named in this message.'),
+  POLICY_INVALID: row('request', 'The policy cannot be read or used.', 'Correct what this message names; model-gate policy check FILE says the same.'),
   PLAN_CONTRADICTION: row('request', 'Two settings contradict each other.', 'Remove one of them.'),
   TRUST_METHOD_MISSING: row(
     'request',

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { HexDigest } from './brands.ts';
-import type { SerialisedError } from './errors.ts';
+import type { ErrorCode, SerialisedError } from './errors.ts';
 
 /** How a file came to be verified: fetched now, out of an archive, found right in the destination, found right in an earlier staging, or read in place. */
 export type FileOrigin = 'fetched' | 'unpacked' | 'kept' | 'resumed' | 'inPlace';
@@ -38,6 +38,9 @@ export type Event =
       readonly rootDigest: HexDigest;
     }
   | { readonly kind: 'warning'; readonly message: string }
+  /** A policy in warn mode let through what it would have refused. */
+  | { readonly kind: 'waived'; readonly code: ErrorCode; readonly message: string; readonly rule: string }
+  | { readonly kind: 'ruleDecided'; readonly layer: string; readonly rule: string; readonly mode: string }
   | { readonly kind: 'failed'; readonly error: SerialisedError };
 
 export type Emit = (event: Event) => void;

@@ -22,9 +22,12 @@ export function describePlan(plan: Plan | ToolPlan, resolved: Resolved, foreign:
 function describeWork(plan: Plan | ToolPlan): readonly string[] {
   switch (plan.command) {
     case 'pull':
-      return [...plan.models.map((model) => `pull    ${redactUri(model.source.uri)} → ${model.destination}`), `trust   ${plan.trust.kind}`];
+      return [
+        ...plan.models.map((model) => `pull    ${redactUri(model.source.uri)} → ${model.destination}`),
+        `trust   ${plan.trust?.kind ?? 'as the policy says'}`,
+      ];
     case 'verify':
-      return [`verify  ${redactUri(plan.model.uri)} in place`, `trust   ${plan.trust.kind}`];
+      return [`verify  ${redactUri(plan.model.uri)} in place`, `trust   ${plan.trust?.kind ?? 'as the policy says'}`];
     case 'sign':
       return [`sign    ${redactUri(plan.model.uri)} by ${plan.signer.kind}`];
     case 'digest':

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import yargs, { type Options } from 'yargs';
+import { type Floor, NO_FLOOR, readFloor } from '../anchors/floor.ts';
 import { EMBEDDED_ROOT_DATE } from '../anchors/trustedRoot.ts';
 import { AppError, EXIT } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
@@ -18,6 +19,7 @@ const COMMANDS = ['pull', 'verify', 'sign', 'digest', 'inspect'] as const;
 
 /** Arguments after the program's name → exit code. Help, version and --dry-run go to standard output. @throws USAGE and the codes of planning */
 export async function runProgram(argv: readonly string[], host: Host): Promise<number> {
+  if (argv[0] === 'policy') return (await import('./policy.ts')).runPolicy(argv.slice(1));
   const args = await parser(argv).parseAsync();
   if (args['help'] === true || args['version'] === true) return EXIT.ok;
   const { _: words, $0: _program, help: _help, version: _version, ...flags } = args;
@@ -25,12 +27,15 @@ export async function runProgram(argv: readonly string[], host: Host): Promise<n
   const { command, positionals, defaults } = commandOf(words.map(String));
   const foreign = readForeign(command, host.env);
   const resolved = await resolve(command, flags, foreign.env, defaults);
-  const plan = makePlan(command, positionals, resolved, foreign);
+  const floor = command === 'pull' || command === 'verify' ? await readFloor() : NO_FLOOR;
+  const plan = makePlan(command, positionals, resolved, foreign, floor.kind);
   if (resolved.values['dry-run']) {
+    // A variable could otherwise end the gate with exit 0 before it has looked at anything.
+    if (floor.kind === 'present') throw new AppError('POLICY_DENIED', '--dry-run ends without a check, which the floor policy does not tolerate');
     process.stdout.write(describePlan(plan, resolved, foreign));
     return EXIT.ok;
   }
-  return isGate(plan) ? runPlan(plan, resolved.values, { ...host, env: foreign.env }) : (await import('./tool.ts')).runTool(plan, resolved.values, host);
+  return isGate(plan) ? runPlan(plan, resolved.values, { ...host, env: foreign.env }, floor) : (await import('./tool.ts')).runTool(plan, resolved.values, host);
 }
 
 function isGate(plan: Plan | ToolPlan): plan is Plan {
@@ -44,12 +49,12 @@ async function resolve(command: Command, flags: Readonly<Record<string, unknown>
   return resolveOptions(command, { flags, env, file, defaults });
 }
 
-function makePlan(command: Command, positionals: readonly string[], { values }: Resolved, foreign: Foreign): Plan | ToolPlan {
+function makePlan(command: Command, positionals: readonly string[], { values }: Resolved, foreign: Foreign, floor: Floor['kind']): Plan | ToolPlan {
   switch (command) {
     case 'pull':
-      return makePullPlan(positionals, values, foreign);
+      return makePullPlan(positionals, values, foreign, floor);
     case 'verify':
-      return makeVerifyPlan(positionals, values, foreign);
+      return makeVerifyPlan(positionals, values, foreign, floor);
     case 'sign':
       return makeSignPlan(positionals, values);
     case 'digest':
@@ -84,7 +89,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
   let cli = yargs([...argv])
     .scriptName('model-gate')
     .usage(
-      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate|sigstore <path>                     sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says',
+      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate|sigstore <path>                     sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says\n  $0 policy check|test <file>                                 validate a policy, try it on cases',
     )
     .parserConfiguration({ ...WORDS_ONLY, 'strip-aliased': true })
     .example('$0 pull s3://models/llama/v3/ /mnt/models --public-key /keys/pub.pem', 'key')

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { X509Certificate } from 'node:crypto';
 import type { Options } from 'yargs';
+import { readFloor } from '../anchors/floor.ts';
 import { isNonEmpty } from '../base/brands.ts';
 import { AppError, asAppError, EXIT, serialiseError } from '../base/errors.ts';
 import type { Emit } from '../base/events.ts';
@@ -137,9 +138,10 @@ function trustOf(method: ReferenceMethod, args: Arguments, manner: Manner): Trus
 export async function verifyAsReference(plan: VerifyPlan, host: Host, emit: Emit): Promise<AppError | undefined> {
   const relaxations = [...plan.relaxations];
   const evidence = startEvidence(relaxations, new Date());
-  const deps: GateDeps = { emit, signal: host.signal, now: () => new Date(), env: host.env, evidence };
   let failure: AppError | undefined;
   try {
+    // The platform's floor holds under every name of the program.
+    const deps: GateDeps = { emit, signal: host.signal, now: () => new Date(), env: host.env, evidence, floor: await readFloor() };
     await (await import('../pipeline/verify.ts')).verify(plan, deps);
   } catch (error) {
     failure = asAppError(host.signal.aborted ? host.signal.reason : error);

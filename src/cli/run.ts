@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Floor } from '../anchors/floor.ts';
 import { EMBEDDED_ROOT_DATE } from '../anchors/trustedRoot.ts';
 import { AppError, asAppError, EXIT, exitCodeOf, serialiseError } from '../base/errors.ts';
 import type { GateDeps } from '../pipeline/gate.ts';
@@ -14,14 +15,14 @@ import { VERSION } from './version.ts';
 export type Host = { readonly env: GateDeps['env']; readonly signal: AbortSignal; readonly signalName: () => 'SIGINT' | 'SIGTERM' | undefined };
 
 /** Runs a plan and tells its outcome everywhere: log, termination message, report. Returns the exit code. */
-export async function runPlan(plan: Plan, output: Pick<Values, 'log-format' | 'report' | 'termination-log'>, host: Host): Promise<number> {
+export async function runPlan(plan: Plan, output: Pick<Values, 'log-format' | 'report' | 'termination-log'>, host: Host, floor: Floor): Promise<number> {
   const log = createLog(formatOf(output['log-format']));
   const termination = output['termination-log'] ?? '/dev/termination-log';
   const now = (): Date => new Date();
   const evidence = startEvidence(plan.relaxations, now());
   const deadline = new AbortController();
   const timer = plan.timeoutMs === undefined ? undefined : setTimeout(() => deadline.abort(tooSlow(plan.timeoutMs ?? 0)), plan.timeoutMs);
-  const deps: GateDeps = { emit: log.emit, signal: AbortSignal.any([host.signal, deadline.signal]), now, env: host.env, evidence };
+  const deps: GateDeps = { emit: log.emit, signal: AbortSignal.any([host.signal, deadline.signal]), now, env: host.env, evidence, floor };
   let failure: AppError | undefined;
   try {
     await writeTermination(termination, placeholderMessage(plan.command));

@@ -3,6 +3,7 @@ import { type ByteRange, type HexDigest, hexDigest, isNonEmpty, type NonEmpty } 
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { VerifiedPayload } from '../trust/trust.ts';
+import type { ParsedBundle } from './bundle.ts';
 import { isObject, type JsonObject, malformed, parseStrictJson } from './json.ts';
 import { HASH_BYTES, type HashAlgorithm, type Manifest, type ManifestFile, type Part, rootDigest } from './manifest.ts';
 import { compareByComponents, compareByName, type ModelPath, parseModelPath, SINGLE_FILE } from './path.ts';
@@ -30,6 +31,11 @@ type Serialization = {
  */
 export function readManifest(payload: VerifiedPayload, maxEntries = MAX_ENTRIES): Manifest {
   return mint({ ...readClaims(payload, maxEntries), signer: payload.signer });
+}
+
+/** A manifest that nobody vouches for, as its `signer` says: what a policy in warn mode lets through instead of refusing it. @throws as readManifest */
+export function readUnvouchedManifest({ envelope, material }: ParsedBundle, maxEntries = MAX_ENTRIES): Manifest {
+  return mint({ ...readClaims({ bytes: envelope.payload }, maxEntries), signer: { kind: 'nobody', method: material.kind } });
 }
 
 /** What a payload says, whoever signed it: to be shown, never to be acted on. */

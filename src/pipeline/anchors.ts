@@ -4,7 +4,7 @@ import { loadAnchors } from '../anchors/anchors.ts';
 import type { MaterialDeps } from '../anchors/material.ts';
 import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
-import type { GatePlan } from '../plan/plan.ts';
+import type { TrustPlan } from '../plan/trust.ts';
 import { parseSourceUri } from '../plan/uri.ts';
 import { openSource } from '../source/open.ts';
 import type { SourceSettings } from '../source/source.ts';
@@ -13,7 +13,7 @@ import type { TrustAnchors } from '../trust/trust.ts';
 import type { GateDeps } from './gate.ts';
 
 /** Loads whom to trust, before anything else is fetched. @throws ANCHORS_INVALID, ANCHORS_UNREACHABLE, TUF_UNAVAILABLE */
-export async function openAnchors(plan: Pick<GatePlan, 'trust' | 'source'>, deps: GateDeps): Promise<TrustAnchors> {
+export async function openAnchors(plan: { readonly trust: TrustPlan; readonly source: SourceSettings }, deps: Omit<GateDeps, 'floor'>): Promise<TrustAnchors> {
   const anchors = await loadAnchors(plan.trust, materialDeps(plan.source, deps));
   deps.evidence.trust = { method: anchors.kind, anchors: describe(anchors) };
   return anchors;

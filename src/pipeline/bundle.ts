@@ -40,6 +40,22 @@ export async function findBundle(source: Source, expected: Source['shape'], plan
   });
 }
 
+/** A bundle that a rule names: in a directory, or beside a file with its name before it (FILE.NAME). Undefined when it is not there. @throws the codes of the source */
+export async function readNamedBundle(
+  source: Source,
+  expected: Source['shape'],
+  name: string,
+  plan: ReadPlan,
+  deps: ReadDeps,
+): Promise<FoundBundle | undefined> {
+  const place = expected === 'object' ? 'beside' : 'inside';
+  const ref: ObjectRef = place === 'beside' ? { kind: 'beside', suffix: `.${name}` } : { kind: 'inside', path: name };
+  const read = await tryRead(source, ref, plan, deps);
+  // Where the source refuses instead of saying that there is none, the requirement decides without it.
+  if (!Buffer.isBuffer(read)) return undefined;
+  return { bytes: read, uri: displayOf(source, ref), name: place === 'beside' ? `${source.basename}.${name}` : name, place };
+}
+
 /** @throws UNSIGNED when it is not there, and the codes of the source */
 export async function readBundleAt(address: Address, plan: ReadPlan, deps: ReadDeps): Promise<FoundBundle> {
   const uri = redactUri(address.uri);

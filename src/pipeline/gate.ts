@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
+import type { Floor } from '../anchors/floor.ts';
 import { archiveFormatOf } from '../archive/archive.ts';
+import type { NonEmpty } from '../base/brands.ts';
 import { AppError, CATALOGUE, serialiseError } from '../base/errors.ts';
 import type { Emit } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
@@ -8,7 +10,8 @@ import { parseBundle } from '../oms/bundle.ts';
 import { type Manifest, nameSingleFile } from '../oms/manifest.ts';
 import { type ModelPath, parseModelPath, SINGLE_FILE } from '../oms/path.ts';
 import { readManifest } from '../oms/statement.ts';
-import type { GatePlan } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { TrustPlan } from '../plan/trust.ts';
 import { checkDigestPin } from '../policy/digestPin.ts';
 import { checkIdentity } from '../policy/identity.ts';
 import { type Selection, select } from '../policy/selection.ts';
@@ -16,7 +19,10 @@ import type { Evidence, ModelEvidence } from '../report/evidence.ts';
 import type { Environment, Source } from '../source/source.ts';
 import type { Signer, TrustAnchors } from '../trust/trust.ts';
 import { verifySignature } from '../trust/verify.ts';
+import { openAnchors } from './anchors.ts';
 import { type FoundBundle, findBundle } from './bundle.ts';
+import type { Judgement, Ruling } from './judge.ts';
+import type { Layer } from './layers.ts';
 
 /** What a command runs with. The clock is an argument so that tests can choose the time. */
 export type GateDeps = {
@@ -25,7 +31,23 @@ export type GateDeps = {
   readonly now: () => Date;
   readonly env: Environment;
   readonly evidence: Evidence;
+  /** The platform's policy: every run has to say whether there is one. */
+  readonly floor: Floor;
 };
+
+/** Who decides: the trust flags alone, or policies (of which the flags are one). */
+export type Gate =
+  | { readonly kind: 'flags'; readonly trust: TrustPlan; readonly anchors: TrustAnchors }
+  | { readonly kind: 'layers'; readonly layers: NonEmpty<Layer> };
+
+/** Loads whom to trust and what to ask for, before anything else is fetched. @throws as openAnchors and openLayers */
+export async function openGate(plan: Plan, deps: GateDeps): Promise<Gate> {
+  const { trust, narrowing } = plan;
+  const short = narrowing.signedAfter !== undefined || narrowing.requireTimestamp || narrowing.formats.length > 0 || narrowing.allowFormats !== undefined;
+  if (trust !== undefined && plan.policy === undefined && deps.floor.kind === 'absent' && !short && narrowing.mode === 'enforce')
+    return { kind: 'flags', trust, anchors: await openAnchors({ trust, source: plan.source }, deps) };
+  return { kind: 'layers', layers: await (await import('./layers.ts')).openLayers(plan, deps) };
+}
 
 /** A manifest by a trusted signer, that the policy accepts, fitted to its source. */
 export type Accepted = {
@@ -34,33 +56,63 @@ export type Accepted = {
   readonly bundle: FoundBundle;
   /** `object`: the model is the one file its URI names. `archive`: it is what the archive that its URI names holds. */
   readonly shape: 'directory' | 'object' | 'archive';
+  /** Present when policies decided: what they still want checked. */
+  readonly judgement?: Judgement;
 };
 
 /**
  * Bundle → signature → signer → manifest → pins, in this order and before any model file is touched.
  * @throws the codes of every stage
  */
-export async function accept(source: Source, plan: GatePlan, anchors: TrustAnchors, deps: GateDeps, model: ModelEvidence): Promise<Accepted> {
+export async function accept(source: Source, plan: Plan, gate: Gate, ruling: Ruling | undefined, deps: GateDeps, model: ModelEvidence): Promise<Accepted> {
   const archive = plan.archives === 'unpack' && source.shape !== 'directory' && archiveFormatOf(source.basename) !== undefined;
   // Nothing lies below an archive, least of all its bundle.
   const expected = archive ? 'object' : source.shape;
+  const fit = { source, expected: archive ? ('archive' as const) : expected };
+  if (ruling !== undefined) {
+    const judgement = await (await import('./judge.ts')).judge(source, expected, ruling, plan, deps, model);
+    recordBundle(judgement.bundle, model);
+    return { ...fitAndSelect(fit, plan, judgement.manifest, judgement.bundle, deps, model), judgement };
+  }
+  if (gate.kind === 'layers') throw new AppError('INTERNAL', 'policies without a ruling');
   const bundle = await findBundle(source, expected, plan, deps);
-  model.bundle = { uri: bundle.uri, sha256: createHash('sha256').update(bundle.bytes).digest('hex'), sizeBytes: bundle.bytes.length };
+  recordBundle(bundle, model);
   deps.emit({ kind: 'bundleFound', uri: bundle.uri, sizeBytes: bundle.bytes.length });
 
-  const payload = await verifySignature(parseBundle(bundle.bytes, plan.limits.bundleBytes), anchors, deps.now());
+  const payload = await verifySignature(parseBundle(bundle.bytes, plan.limits.bundleBytes), gate.anchors, deps.now());
   model.signer = payload.signer;
-  checkIdentity(plan.trust, payload.signer);
+  checkIdentity(gate.trust, payload.signer);
   deps.emit({ kind: 'signatureVerified', signer: describeSigner(payload.signer), method: payload.signer.kind });
-  if (plan.trust.kind === 'certificate' && plan.trust.identities.length === 0) {
+  if (gate.trust.kind === 'certificate' && gate.trust.identities.length === 0) {
     warn(deps, model, 'no --certificate-identity: every signer whose certificate chains to the given CA is accepted');
   }
 
   const read = readManifest(payload, plan.limits.entries);
-  const { rootDigest, predicateType, method, algorithm, subjectName, files } = read;
-  model.manifest = { rootDigest, predicateType, method, algorithm, subjectName, files: files.length };
+  recordManifest(read, model);
   checkDigestPin(plan.expectDigests, read);
-  const { manifest, shape } = fitToSource(read, source, bundle, archive ? 'archive' : expected);
+  return fitAndSelect(fit, plan, read, bundle, deps, model);
+}
+
+/** The plan with what the policies narrowed. */
+export function narrowed<P extends Plan>(plan: P, judgement: Judgement | undefined): P {
+  if (judgement === undefined) return plan;
+  return { ...plan, unsignedFiles: judgement.unsignedFiles, limits: { ...plan.limits, fileBytes: judgement.maxFileBytes } };
+}
+
+function recordBundle(bundle: FoundBundle, model: ModelEvidence): void {
+  model.bundle = { uri: bundle.uri, sha256: createHash('sha256').update(bundle.bytes).digest('hex'), sizeBytes: bundle.bytes.length };
+}
+
+function recordManifest({ rootDigest, predicateType, method, algorithm, subjectName, files }: Manifest, model: ModelEvidence): void {
+  model.manifest = { rootDigest, predicateType, method, algorithm, subjectName, files: files.length };
+}
+
+type Fit = { readonly source: Source; readonly expected: Source['shape'] | 'archive' };
+
+function fitAndSelect({ source, expected }: Fit, plan: Plan, read: Manifest, bundle: FoundBundle, deps: GateDeps, model: ModelEvidence): Accepted {
+  recordManifest(read, model);
+  const { rootDigest, predicateType } = read;
+  const { manifest, shape } = fitToSource(read, source, bundle, expected);
   const selection = select(manifest, plan);
   model.notRequested = selection.notRequested;
   const totalBytes = selection.wanted.reduce<number | undefined>(
@@ -104,7 +156,7 @@ export async function recordModel<T>(deps: GateDeps, facts: { source: string; de
   const start = performance.now();
   try {
     const result = await work(model);
-    model.verdict = 'verified';
+    model.verdict = model.waived !== undefined && model.waived.length > 0 ? 'warned' : model.verdict === 'skipped' ? 'skipped' : 'verified';
     return result;
   } catch (error) {
     model.error = serialiseError(error);
@@ -129,5 +181,7 @@ export function describeSigner(signer: Signer): string {
       return printable(`certificate '${signer.subject}' issued by '${signer.issuer}'`, 300);
     case 'sigstore':
       return printable(`${signer.identity} (issuer ${signer.issuer})`, 300);
+    case 'nobody':
+      return 'nobody who is trusted';
   }
 }

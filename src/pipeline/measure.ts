@@ -16,7 +16,7 @@ import { type Job, transfer } from '../transfer/engine.ts';
 import type { GateDeps } from './gate.ts';
 import { openBelow } from './localFile.ts';
 
-export type ToolDeps = Omit<GateDeps, 'evidence'>;
+export type ToolDeps = Omit<GateDeps, 'evidence' | 'floor'>;
 
 /** What a model consists of, as a statement and as facts for people. */
 export type Measured = {

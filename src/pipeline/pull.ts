@@ -16,11 +16,11 @@ import { openStaging, type Staging } from '../store/staging.ts';
 import { readTree } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
-import type { TrustAnchors } from '../trust/trust.ts';
-import { openAnchors } from './anchors.ts';
+import { judgeContents, type VerifiedFile } from './contents.ts';
 import { fetchJob } from './fetch.ts';
 import { fileEvidence } from './files.ts';
-import { type Accepted, accept, type GateDeps, recordModel, warn } from './gate.ts';
+import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
+import type { Ruling } from './judge.ts';
 import { openCandidate } from './localFile.ts';
 import { nestedDestinations, publishedBundleName, refuseUnsafeNames } from './names.ts';
 import { checkObject, checkSignedObject } from './objectDigest.ts';
@@ -35,16 +35,28 @@ const ARCHIVE = /\.(tar(\.(gz|bz2|xz|zst))?|t[gbx]z2?|zip)$/i;
 
 /** Downloads, verifies and publishes each model in turn; the first that fails ends it. @throws the codes of every stage */
 export async function pull(plan: PullPlan, deps: GateDeps): Promise<void> {
-  const anchors = await openAnchors(plan, deps);
+  const gate = await openGate(plan, deps);
   for (const { source: address, destination } of plan.models) {
     await using source = await openSource(address.spec, plan.source, deps.env);
-    await recordModel(deps, { source: source.displayUri, destination }, (model) => pullOne(source, destination, plan, anchors, deps, model));
+    await recordModel(deps, { source: source.displayUri, destination }, async (model) => {
+      const ruling = gate.kind === 'layers' ? await (await import('./judge.ts')).ruleOn(gate.layers, address, plan, deps) : undefined;
+      await pullOne(source, destination, plan, gate, ruling, deps, model);
+    });
   }
 }
 
-async function pullOne(source: Source, path: string, plan: PullPlan, anchors: TrustAnchors, deps: GateDeps, model: ModelEvidence): Promise<void> {
+async function pullOne(
+  source: Source,
+  path: string,
+  given: PullPlan,
+  gate: Gate,
+  ruling: Ruling | undefined,
+  deps: GateDeps,
+  model: ModelEvidence,
+): Promise<void> {
   const start = performance.now();
-  const accepted = await accept(source, plan, anchors, deps, model);
+  const accepted = await accept(source, given, gate, ruling, deps, model);
+  const plan = narrowed(given, accepted.judgement);
   refuseUnsafeNames(accepted.selection.wanted);
   checkSignedObject(source, plan, accepted);
   warnOfArchive(accepted, plan, deps, model);
@@ -75,6 +87,7 @@ async function pullOne(source: Source, path: string, plan: PullPlan, anchors: Tr
 /** The members of a signed archive are the model from here on: like the files of a manifest that names them. */
 async function placeUnpacked(run: Run, path: string): Promise<readonly FileResult[]> {
   const { accepted, unpacked } = await unpackSigned(run);
+  accepted.judgement?.checkNames(accepted.manifest.files.map((file) => file.path));
   const { neighbours, bundleName } = namesFor(accepted, run.plan, path);
   return place({ ...run, accepted, unpacked, neighbours }, bundleName);
 }
@@ -86,6 +99,8 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
     const standing = await inspectDestination(run);
     const results = await complete(run, standing);
     await checkObject(run, results);
+    accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
+    await judgeContents(accepted.judgement?.formats ?? [], verifiedFiles(run, results));
     if (bundleName !== undefined) await staging.write(bundleName, accepted.bundle.bytes);
     deps.signal.throwIfAborted();
     const filesOf = (wanted: (origin: FileOrigin) => boolean): ManifestFile[] => results.filter((result) => wanted(result.origin)).map((result) => result.file);
@@ -103,6 +118,19 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
   throw new AppError('DESTINATION_DIFFERS', `${printable(destination.path)} keeps changing while the model is being put there`, {
     hint: 'Something else writes to it: use a volume or subdirectory of its own.',
   });
+}
+
+/** Where the verified bytes of each file are: staged, or as they stood in the destination. */
+function verifiedFiles({ destination, staging }: Run, results: readonly FileResult[]): readonly VerifiedFile[] {
+  return results.map(({ file, origin }) => ({
+    path: file.path,
+    async open() {
+      if (origin !== 'kept') return openCandidate(staging.tree, file.path);
+      await using existing = await openExisting(destination);
+      if (existing === undefined) throw new AppError('SOURCE_CHANGED', `${printable(destination.path)} has gone`);
+      return openCandidate(existing, file.path);
+    },
+  }));
 }
 
 /** Verified files from everywhere: kept, left by an earlier start, and the rest from the source. */

@@ -52,6 +52,9 @@ export async function inspectDestination(run: Run): Promise<Standing> {
     warn(run.deps, run.model, `${printable(name)} in the destination is not part of the model; left alone`);
   const tree = await list(run, existing, ignored);
   const fingerprint = fingerprintOf(tree);
+  // Unsigned files that may stay are judged by name all the same.
+  if (run.plan.unsignedFiles === 'ignore')
+    run.accepted.judgement?.checkNames([...tree.files.keys()].filter((name) => name !== publishedBundleName(run.accepted)));
   const prune = await refuseStrangers(run, tree, existing);
   const { wanted } = run.accepted.selection;
   const present = wanted.filter((file) => tree.files.has(file.path));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { dirname } from 'node:path';
-import { AppError } from '../base/errors.ts';
+import { AppError, CATALOGUE } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { GIT_PATHS } from '../oms/manifest.ts';
 import type { VerifyPlan } from '../plan/plan.ts';
+import type { ModelEvidence } from '../report/evidence.ts';
 import { openSource } from '../source/open.ts';
 import type { Source } from '../source/source.ts';
 import { compareTree, refusal } from '../store/completeness.ts';
@@ -12,52 +13,78 @@ import { openBlob, openBlobs } from '../store/hubCache.ts';
 import { readTree, type Tree, type WalkOptions } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
-import { openAnchors } from './anchors.ts';
 import type { FoundBundle } from './bundle.ts';
+import { judgeContents } from './contents.ts';
 import { fileEvidence } from './files.ts';
-import { type Accepted, accept, type GateDeps, recordModel, warn } from './gate.ts';
+import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
+import type { Ruling } from './judge.ts';
 import { openBelow } from './localFile.ts';
 
 /** Verifies a model where it stands; writes nothing. @throws the codes of every stage */
-export async function verify(plan: VerifyPlan, deps: GateDeps): Promise<void> {
-  const anchors = await openAnchors(plan, deps);
-  await using source = await openSource(plan.model.spec, plan.source, deps.env);
+export async function verify(given: VerifyPlan, deps: GateDeps): Promise<void> {
+  const gate = await openGate(given, deps);
+  await using source = await openSource(given.model.spec, given.source, deps.env);
   await recordModel(deps, { source: source.displayUri }, async (model) => {
-    const start = performance.now();
-    const accepted = await accept(source, plan, anchors, deps, model);
-    const { manifest, selection } = accepted;
-    await using root = await openRoot(plan.model.spec.path, accepted.shape);
-    await using blobs = plan.hubCache ? await openHubCache(root, accepted) : undefined;
-    // A cache's links stand for the signer's plain files; also where he allowed links of his own, they lead no further.
-    const symlinks = blobs !== undefined ? { blobs } : plan.symlinks === 'allow' || manifest.symlinks === 'follow' ? 'follow' : 'reject';
-    const tree = await listModel(root, source, accepted, plan, symlinks);
-    for (const message of tree.warnings) warn(deps, model, message);
-    const refused = refusal(compareTree(manifest, selection.wanted, tree, plan.unsignedFiles), source.displayUri);
-    if (refused !== undefined) throw refused;
+    if (gate.kind === 'flags') return verifyOne(source, given, gate, undefined, deps, model);
+    const { ruleOn, waive } = await import('./judge.ts');
+    const ruling = await ruleOn(gate.layers, given.model, given, deps);
+    if (ruling.mode === 'off') {
+      model.verdict = 'skipped';
+      return warn(deps, model, 'NOT VERIFIED: the policy switches verification off for this model; nothing was checked');
+    }
+    try {
+      await verifyOne(source, given, gate, ruling, deps, model);
+    } catch (error) {
+      // The model is here already: in warn mode whatever speaks against it is told, and nothing more.
+      if (ruling.mode !== 'warn' || !(error instanceof AppError) || CATALOGUE[error.code].category !== 'rejected') throw error;
+      waive(deps, model, { code: error.code, message: error.message }, 'warn mode');
+    }
+  });
+}
 
-    const jobs = selection.wanted.map(
-      (file): Job => ({
-        file,
-        origin: 'inPlace',
-        sizeBytes: tree.files.get(file.path)?.sizeBytes ?? 0,
-        input: { kind: 'file', open: () => openModelFile(root, file.path, tree.files.get(file.path)?.via === 'link' ? (blobs ?? 'follow') : 'refuse') },
-      }),
-    );
-    const results = await transfer(jobs, {
-      budget: defaultBudget(plan.connections),
-      maxFileBytes: plan.limits.fileBytes,
-      emit: deps.emit,
-      signal: deps.signal,
-    });
-    model.files = fileEvidence(results);
-    deps.emit({
-      kind: 'modelDone',
-      source: source.displayUri,
-      files: results.length,
-      totalBytes: total(results),
-      ms: Math.round(performance.now() - start),
-      rootDigest: manifest.rootDigest,
-    });
+async function verifyOne(source: Source, given: VerifyPlan, gate: Gate, ruling: Ruling | undefined, deps: GateDeps, model: ModelEvidence): Promise<void> {
+  const start = performance.now();
+  const accepted = await accept(source, given, gate, ruling, deps, model);
+  const plan = narrowed(given, accepted.judgement);
+  const { manifest, selection } = accepted;
+  await using root = await openRoot(plan.model.spec.path, accepted.shape);
+  await using blobs = plan.hubCache ? await openHubCache(root, accepted) : undefined;
+  // A cache's links stand for the signer's plain files; also where he allowed links of his own, they lead no further.
+  const symlinks = blobs !== undefined ? { blobs } : plan.symlinks === 'allow' || manifest.symlinks === 'follow' ? 'follow' : 'reject';
+  const tree = await listModel(root, source, accepted, plan, symlinks);
+  for (const message of tree.warnings) warn(deps, model, message);
+  accepted.judgement?.checkNames([...tree.files.keys()]);
+  const refused = refusal(compareTree(manifest, selection.wanted, tree, plan.unsignedFiles), source.displayUri);
+  if (refused !== undefined) throw refused;
+
+  const open = (path: string): ReturnType<Dir['openFile']> => openModelFile(root, path, tree.files.get(path)?.via === 'link' ? (blobs ?? 'follow') : 'refuse');
+  const jobs = selection.wanted.map(
+    (file): Job => ({
+      file,
+      origin: 'inPlace',
+      sizeBytes: tree.files.get(file.path)?.sizeBytes ?? 0,
+      input: { kind: 'file', open: () => open(file.path) },
+    }),
+  );
+  const results = await transfer(jobs, {
+    budget: defaultBudget(plan.connections),
+    maxFileBytes: plan.limits.fileBytes,
+    emit: deps.emit,
+    signal: deps.signal,
+  });
+  model.files = fileEvidence(results);
+  accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
+  await judgeContents(
+    accepted.judgement?.formats ?? [],
+    results.map(({ file }) => ({ path: file.path, open: () => open(file.path) })),
+  );
+  deps.emit({
+    kind: 'modelDone',
+    source: source.displayUri,
+    files: results.length,
+    totalBytes: total(results),
+    ms: Math.round(performance.now() - start),
+    rootDigest: manifest.rootDigest,
   });
 }
 
@@ -90,6 +117,7 @@ async function listModel(root: Dir, source: Source, accepted: Accepted, plan: Ve
     ...accepted.manifest.ignored,
     ...plan.ignorePaths,
     ...(plan.ignoreGitPaths ? GIT_PATHS : []),
+    ...(accepted.judgement?.bundleNames ?? []),
     ...(await bundleInside(root, plan, accepted.bundle)),
   ];
   return readTree(root, { ignored, symlinks, maxEntries: plan.limits.entries, listed: accepted.selection.wanted.map((file) => file.path) });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
+import { parseSize } from '../base/units.ts';
 import { type Command, envName, isOptionName, OPTION_NAMES, type Option, type OptionName, optionOf, type Values } from './options.ts';
 
 /** Where a value comes from, in order of precedence. */
@@ -140,12 +141,9 @@ function integerOf(value: unknown, where: string): number {
   return number;
 }
 
-const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 };
-
 function sizeOf(value: unknown, where: string): number {
-  const [, digits, unit = ''] = /^(\d{1,12})\s*([KMGT]i?)?B?$/.exec(String(value)) ?? [];
-  const bytes = Number(digits) * (SIZE_UNITS[unit] ?? Number.NaN);
-  if (!Number.isSafeInteger(bytes) || bytes < 1) throw invalid(where, 'must be a size such as 64MiB, 10G or 1048576');
+  const bytes = parseSize(String(value));
+  if (bytes === undefined) throw invalid(where, 'must be a size such as 64MiB, 10G or 1048576');
   return bytes;
 }
 

@@ -6,7 +6,7 @@ import { type ModelPath, parseModelPath } from '../oms/path.ts';
 import type { SourceSettings } from '../source/source.ts';
 import { type Foreign, NOTHING_FOREIGN } from './foreign.ts';
 import { OPTION_NAMES, type OptionName, optionOf, type Values } from './options.ts';
-import type { Address, GatePlan, PullPlan, VerifyPlan } from './plan.ts';
+import type { Address, GatePlan, Narrowing, PullPlan, VerifyPlan } from './plan.ts';
 import type { MaterialRef, RootPlan, SigstoreIdentity, TrustPlan } from './trust.ts';
 import { parseSourceUri, type SourceSpec } from './uri.ts';
 
@@ -15,7 +15,7 @@ export const DEFAULT_DESTINATION = '/mnt/models';
 const HUB_METADATA = '.cache/huggingface';
 
 /** Positional arguments: source and destination in turn; a single source goes to /mnt/models. @throws USAGE, CONFIG_INVALID, PLAN_CONTRADICTION, TRUST_METHOD_MISSING */
-export function makePullPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN): PullPlan {
+export function makePullPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN, floor: FloorPresence = 'absent'): PullPlan {
   const list = positionals.length === 1 ? [...positionals, DEFAULT_DESTINATION] : positionals;
   if (list.length === 0) throw new AppError('USAGE', 'pull needs a source and a destination');
   if (list.length % 2 !== 0) throw new AppError('USAGE', `pull needs pairs of source and destination; '${redactUri(list.at(-1) ?? '')}' has no destination`);
@@ -35,7 +35,10 @@ export function makePullPlan(positionals: readonly string[], values: Values, for
     values,
     models.map((model) => model.source),
     foreign,
+    floor,
   );
+  if (models.length > 1 && values['model-name'] !== undefined)
+    throw new AppError('PLAN_CONTRADICTION', '--model-name belongs to one model, but several are pulled');
   if (foreign.objectDigest !== undefined) requireOneObject(models, values);
   return {
     ...gate,
@@ -49,7 +52,12 @@ export function makePullPlan(positionals: readonly string[], values: Values, for
 }
 
 /** @throws as makePullPlan */
-export function makeVerifyPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN): VerifyPlan {
+export function makeVerifyPlan(
+  positionals: readonly string[],
+  values: Values,
+  foreign: Foreign = NOTHING_FOREIGN,
+  floor: FloorPresence = 'absent',
+): VerifyPlan {
   const [uri] = positionals;
   if (uri === undefined || positionals.length !== 1) throw new AppError('USAGE', `verify needs one path, got ${positionals.length}`);
   const { spec } = address(uri, values);
@@ -57,7 +65,7 @@ export function makeVerifyPlan(positionals: readonly string[], values: Values, f
   const hubCache = values['hub-cache'];
   if (hubCache && values['allow-symlinks'])
     throw new AppError('PLAN_CONTRADICTION', '--hub-cache follows links into blobs only, --allow-symlinks all; give one');
-  return { ...makeGatePlan(values, [{ uri, spec }], foreign), command: 'verify', model: { uri, spec: { ...spec, hubCache } }, hubCache };
+  return { ...makeGatePlan(values, [{ uri, spec }], foreign, floor), command: 'verify', model: { uri, spec: { ...spec, hubCache } }, hubCache };
 }
 
 /** A URI that does not say whether it is one object is decided by the manifest, before anything of the model is downloaded. */
@@ -78,12 +86,25 @@ export function notOneObject(displayUri: string): AppError {
   });
 }
 
-function makeGatePlan(values: Values, sources: readonly Address[], foreign: Foreign): GatePlan {
-  const trust = makeTrust(values);
-  refuseSelfVouching(trust, sources, values['hf-endpoint'] ?? '');
+/** Whether the image has a floor policy, which can say whom to trust. */
+export type FloorPresence = 'present' | 'absent';
+
+function makeGatePlan(values: Values, sources: readonly Address[], foreign: Foreign, floor: FloorPresence): GatePlan {
+  const policy = values.policy === undefined ? undefined : policyRef(values.policy);
+  const trust = floor === 'absent' && policy === undefined ? makeTrust(values) : makeOptionalTrust(values);
+  refuseSelfVouching([...(trust === undefined ? [] : materialOf(trust)), ...(policy === undefined ? [] : [policy])], sources, values['hf-endpoint'] ?? '');
   if (values.connections > 64) throw new AppError('CONFIG_INVALID', '--connections must be from 1 to 64');
   return {
-    trust,
+    ...(trust !== undefined && { trust }),
+    ...(policy !== undefined && { policy }),
+    narrowing: {
+      ...(values['model-name'] !== undefined && { modelName: values['model-name'] }),
+      mode: values.mode as Narrowing['mode'],
+      ...(values['signed-after'] !== undefined && { signedAfter: values['signed-after'] }),
+      requireTimestamp: values['require-timestamp'],
+      formats: values.format,
+      ...(values['allow-formats'] !== undefined && { allowFormats: values['allow-formats'] }),
+    },
     ...(values.bundle !== undefined && { bundle: address(values.bundle, values) }),
     source: sourceSettings(values),
     ignorePaths: [...values['ignore-paths'], ...(values['ignore-hub-metadata'] ? [HUB_METADATA] : [])].map(ignorePathOf),
@@ -166,6 +187,19 @@ export function makeTrust(values: Values): TrustPlan {
     };
   }
   return { kind: 'sigstore', root: makeRoot(values), signers: makeSigners(values) };
+}
+
+/** With a policy, trust flags are optional and narrow it. @throws as makeTrust */
+function makeOptionalTrust(values: Values): TrustPlan | undefined {
+  const given = (['public-key', 'ca', 'certificate-chain', 'identity', 'identity-regexp', 'issuer'] as const).some((name) => values[name].length > 0);
+  if (given) return makeTrust(values);
+  refuseStray(values, false, false);
+  return undefined;
+}
+
+/** A policy in the environment is text: of more than one line, or JSON. */
+function policyRef(value: string): MaterialRef {
+  return /^\s*apiVersion\s*:/m.test(value) || value.includes('\n') ? { kind: 'text', text: value } : materialRef(value);
 }
 
 /** An option of a method that is not in use would change nothing: its author meant something else. */
@@ -252,8 +286,8 @@ export function materialRef(value: string): MaterialRef {
 }
 
 /** Whoever can write the model could write its anchor too. @throws ANCHORS_UNPINNED */
-function refuseSelfVouching(trust: TrustPlan, sources: readonly Address[], hub: string): void {
-  for (const ref of materialOf(trust)) {
+export function refuseSelfVouching(refs: readonly MaterialRef[], sources: readonly Address[], hub: string): void {
+  for (const ref of refs) {
     if (ref.kind !== 'uri' || ref.sha256 !== undefined) continue;
     const anchor = parseSourceUri(ref.uri, '/');
     const own = sources.find(({ spec }) => sharesOrigin(anchor, spec, hub) || sharesOrigin(spec, anchor, hub));

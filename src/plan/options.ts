@@ -4,7 +4,7 @@
 type Kind = 'text' | 'list' | 'flag' | 'integer' | 'size' | 'duration' | 'choice';
 
 export type Option = {
-  readonly group: 'Signing' | 'Trust' | 'Bundle and checks' | 'Source' | 'Transfer and limits' | 'Destination' | 'Output';
+  readonly group: 'Signing' | 'Trust' | 'Policy' | 'Bundle and checks' | 'Source' | 'Transfer and limits' | 'Destination' | 'Output';
   readonly kind: Kind;
   readonly help: string;
   readonly commands: readonly Command[];
@@ -77,6 +77,14 @@ export const OPTIONS = {
   'tuf-mirror': text('Trust', 'TUF repository for --tuf-refresh (default: the public-good one)', TRUSTING),
   'tuf-root': text('Trust', 'TUF root.json to start from, for another repository than the public-good one', TRUSTING),
   'tuf-cache': text('Trust', 'Directory for TUF metadata (default: a temporary one)', TRUSTING),
+
+  policy: text('Policy', 'Policy file (path, https:// URI, or the YAML text itself), intersected with the floor policy of the image', BOTH),
+  'model-name': text('Policy', 'What this deployment calls the model: rules of the policy can be chosen by it', BOTH),
+  mode: choice('Policy', 'What a refusal by flags means; warn lets the model through and says so', 'enforce', ['enforce', 'warn', 'off'], BOTH),
+  'signed-after': text('Policy', 'Accept only signatures made after this time (2026-01-31T12:00:00Z), by a trusted log or timestamp', BOTH),
+  'require-timestamp': flag('Policy', 'Accept only signatures with a timestamp by a trusted authority', false, BOTH),
+  format: list('Policy', 'What happens to files of a format: FORMAT=deny or FORMAT=warn; repeatable', BOTH),
+  'allow-formats': text('Policy', 'Accept only files of these formats, separated by commas', BOTH),
 
   bundle: text('Bundle and checks', 'The bundle (path or URI), where it is not model.sig beside the model', BOTH),
   'expect-digest': list('Bundle and checks', 'Root digest sha256:… the model must have, against swapped models; repeatable', BOTH),

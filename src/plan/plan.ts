@@ -12,7 +12,10 @@ export type Address = { readonly uri: string; readonly spec: SourceSpec };
 
 /** What both commands decide before any work. Times in ms, sizes in bytes. */
 export type GatePlan = {
-  readonly trust: TrustPlan;
+  /** Absent: a policy says whom to trust. */
+  readonly trust?: TrustPlan;
+  readonly policy?: MaterialRef;
+  readonly narrowing: Narrowing;
   /** Absent: looked for beside the model. */
   readonly bundle?: Address;
   readonly source: SourceSettings;
@@ -44,6 +47,18 @@ export type GatePlan = {
   /** Names of the settings that make the check weaker than the default; they stand in every report. */
   readonly relaxations: readonly string[];
 };
+
+/** Short flags of policies, as written. */
+export type Narrowing = {
+  readonly modelName?: string;
+  readonly mode: 'enforce' | 'warn' | 'off';
+  readonly signedAfter?: string;
+  readonly requireTimestamp: boolean;
+  readonly formats: readonly string[];
+  readonly allowFormats?: string;
+};
+
+export const NO_NARROWING: Narrowing = { mode: 'enforce', requireTimestamp: false, formats: [] };
 
 export type PullPlan = GatePlan & {
   readonly command: 'pull';

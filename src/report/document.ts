@@ -13,11 +13,12 @@ export function makeReport(evidence: Evidence, tool: Tool, command: string, erro
     reportVersion: REPORT_VERSION,
     tool,
     command,
-    verdict: error === undefined ? 'verified' : exitCodeOf(error.code) === 1 ? 'refused' : 'failed',
+    verdict: verdictOf(evidence, error, error === undefined ? 0 : exitCodeOf(error.code)),
     exitCode: error === undefined ? 0 : exitCodeOf(error.code, signal),
     ...(error !== undefined && { error }),
     startedAt: evidence.startedAt,
     ...(evidence.trust !== undefined && { trust: evidence.trust }),
+    ...(evidence.policies !== undefined && { policies: evidence.policies }),
     relaxations: evidence.relaxations,
     models: evidence.models.map(modelDocument),
   };
@@ -44,10 +45,12 @@ export const MAX_TERMINATION_BYTES = 1000;
 export function terminationMessage(evidence: Evidence, error: SerialisedError | undefined, exitCode: number): string {
   const model = evidence.models.findLast((m) => m.error !== undefined) ?? evidence.models.at(-1);
   const message: Record<string, unknown> = {
-    verdict: error === undefined ? 'verified' : exitCode === 1 ? 'refused' : 'failed',
+    verdict: verdictOf(evidence, error, exitCode),
     exitCode,
     ...(error !== undefined && { reason: error.code, message: error.message }),
     ...(error?.context.names !== undefined && { files: error.context.names.slice(0, 3), count: error.context.count }),
+    ...(model !== undefined && ruleOf(model) !== undefined && { rule: ruleOf(model) }),
+    ...(model?.waived !== undefined && { waived: [...new Set(model.waived.map((finding) => finding.code))].slice(0, 5) }),
     ...(model?.signer !== undefined && { signer: shortSigner(model.signer) }),
     ...(model?.manifest !== undefined && { digest: `sha256:${model.manifest.rootDigest}` }),
     ...(model !== undefined && { source: model.source }),
@@ -62,6 +65,20 @@ export function terminationMessage(evidence: Evidence, error: SerialisedError | 
   return fitted(message);
 }
 
+/** A model that was let through by warn mode, or not looked at, is not called verified. */
+function verdictOf(evidence: Evidence, error: SerialisedError | undefined, exitCode: number): string {
+  if (error !== undefined) return exitCode === 1 ? 'refused' : 'failed';
+  const lenient = (['skipped', 'warned'] as const).find((verdict) => evidence.models.some((model) => model.verdict === verdict));
+  return lenient ?? 'verified';
+}
+
+/** The rule that said no, or else the last one that was asked: the operator's own before the platform's. */
+function ruleOf(model: ModelEvidence): string | undefined {
+  const decisions = model.decisions ?? [];
+  const decision = decisions.find((one) => one.verdict === 'deny' && one.mode === 'enforce') ?? decisions.findLast((one) => one.layer !== 'flags');
+  return decision === undefined ? undefined : `${decision.layer}: ${decision.rule ?? 'no rule'}`;
+}
+
 /** Says something even if the process is killed: an OOM kill leaves this behind. */
 export function placeholderMessage(command: string): string {
   return JSON.stringify({
@@ -71,7 +88,7 @@ export function placeholderMessage(command: string): string {
 }
 
 /** Useless when cut. */
-const WHOLE = ['verdict', 'reason', 'digest'];
+const WHOLE = ['verdict', 'reason', 'digest', 'rule'];
 
 /** Drops the least useful members, then shortens the longest texts, until the line fits. */
 function fitted(message: Record<string, unknown>): string {
@@ -103,6 +120,8 @@ function shortSigner(signer: NonNullable<ModelEvidence['signer']>): string {
       return signer.names[0] ?? signer.subject;
     case 'sigstore':
       return `${signer.identity} (${signer.issuer})`;
+    case 'nobody':
+      return 'nobody who is trusted';
   }
 }
 

@@ -11,6 +11,7 @@ export type Log = { readonly emit: Emit; close(): void };
 
 const PROGRESS_MS = 10_000;
 const BAR_MS = 200;
+const WARNING: readonly Event['kind'][] = ['warning', 'waived', 'fileRetried'];
 
 export type LogTarget = { write(text: string): void; readonly colour: boolean; readonly terminal: boolean };
 
@@ -82,7 +83,7 @@ function isQuiet(event: Event): boolean {
 function json(event: Event): string | undefined {
   if (isQuiet(event)) return undefined;
   const { kind, ...facts } = event;
-  const level = kind === 'failed' ? 'error' : kind === 'warning' || kind === 'fileRetried' ? 'warn' : 'info';
+  const level = kind === 'failed' ? 'error' : WARNING.includes(kind) ? 'warn' : 'info';
   const extra = event.kind === 'failed' ? { ...event.error, exitCode: exitCodeOf(event.error.code) } : facts;
   return jsonLine(level, kind, extra);
 }
@@ -93,7 +94,7 @@ function jsonLine(level: string, event: string, facts: object): string {
 
 function plain(event: Event): string | undefined {
   if (isQuiet(event)) return undefined;
-  const level = event.kind === 'failed' ? 'ERROR' : event.kind === 'warning' || event.kind === 'fileRetried' ? 'WARN ' : 'INFO ';
+  const level = event.kind === 'failed' ? 'ERROR' : WARNING.includes(event.kind) ? 'WARN ' : 'INFO ';
   return sentence(event)
     .split('\n')
     .map((line) => `${stamp()} ${level} ${line}\n`)
@@ -110,6 +111,7 @@ function human(event: Event, colour: boolean): string | undefined {
     case 'modelSigned':
       return `${paint(32, '✓')} ${sentence(event)}\n`;
     case 'warning':
+    case 'waived':
     case 'fileRetried':
       return `${paint(33, '!')} ${sentence(event)}\n`;
     case 'modelStart':
@@ -144,6 +146,10 @@ function sentence(event: Event): string {
       return `Signing succeeded: ${event.source}, ${event.files} files, ${formatBytes(event.totalBytes)} in ${(event.ms / 1000).toFixed(1)} s by ${event.signer}\nbundle ${event.bundle}, model digest sha256:${event.rootDigest}`;
     case 'warning':
       return event.message;
+    case 'waived':
+      return `NOT REFUSED only because of warn mode (${event.rule}): ${event.code}: ${event.message}`;
+    case 'ruleDecided':
+      return `${event.layer}: rule '${event.rule}' decides${event.mode === 'enforce' ? '' : `, mode ${event.mode}`}`;
     case 'failed':
       return refusal(event.error);
     case 'bytes':

@@ -3,7 +3,7 @@ import { isNonEmpty, type NonEmpty } from '../base/brands.ts';
 import { AppError, type ErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { type Envelope, preAuthEncoding, preAuthEncodingV020 } from '../oms/dsse.ts';
-import { curveOf, verifyEcdsa } from './ecdsa.ts';
+import { curveOf, keyFingerprint, verifyEcdsa } from './ecdsa.ts';
 import { type PathResult, validatePath } from './path.ts';
 import { type TimestampVerdict, verifyTimestamp } from './timestamp.ts';
 import { mintVerifiedPayload, type SignatureVerifier, type Signer, type TrustAnchors, type VerifiedPayload } from './trust.ts';
@@ -34,6 +34,7 @@ export const verifyWithCertificate: SignatureVerifier<'certificate'> = async ({ 
     validatePath({ leaf, anchors: given, helpers: [...givenHelpers, ...helpers], purpose: OID.codeSigning, at });
   const { path, at, source } = await checkPath(leaf, pathAt, verdicts, anchors, now);
 
+  const times = verdicts.flatMap((verdict) => (verdict.kind === 'proven' ? [{ source: 'timestamp', at: verdict.at } as const] : []));
   const signer: Signer = {
     kind: 'certificate',
     subject: subjectOf(leaf),
@@ -46,6 +47,9 @@ export const verifyWithCertificate: SignatureVerifier<'certificate'> = async ({ 
     notAfter: leaf.x509.validToDate,
     checkedAt: at,
     timeSource: source,
+    ...(times.length > 0 && { times }),
+    key: { fingerprint: keyFingerprint(leaf.key), curve },
+    purposes: extendedKeyUsage(leaf)?.purposes ?? [],
   };
   const encoding = signatureEncoding(envelope, leaf);
   if (encoding !== undefined) return mintVerifiedPayload({ bytes: envelope.payload, signer, encoding });

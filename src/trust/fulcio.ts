@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { X509Certificate } from '@sigstore/core';
 import { AppError } from '../base/errors.ts';
+import { CLAIM_OIDS, CLAIMS, type SignerClaims } from './claimNames.ts';
 
 const OID_KEY_USAGE = '2.5.29.15';
 const OID_SUBJECT_ALT_NAME = '2.5.29.17';
@@ -25,6 +26,30 @@ export function readFulcioIdentity(leaf: X509Certificate): FulcioIdentity {
   } catch (error) {
     if (error instanceof AppError) throw error;
     throw new AppError('CERT_CHAIN_INVALID', 'an extension of the signing certificate cannot be read', { cause: error });
+  }
+}
+
+/**
+ * What the CI service said of the job: DER strings. A claim that is unreadable is left out, so that no rule can match it; a twofold
+ * one cannot be: readFulcioIdentity has refused it.
+ */
+export function readFulcioClaims(leaf: X509Certificate): SignerClaims {
+  const claims: Record<string, string> = {};
+  for (const name of CLAIMS) {
+    const value = claimValue(leaf, CLAIM_OIDS[name]);
+    if (value !== undefined) claims[name] = value;
+  }
+  return claims;
+}
+
+function claimValue(leaf: X509Certificate, oid: string): string | undefined {
+  try {
+    const extension = leaf.extension(oid);
+    const text = extension?.valueObj.subs[0];
+    if (text === undefined || !text.tag.isUniversal() || text.tag.number !== TAG_UTF8_STRING || text.value.length > 4096) return undefined;
+    return printableAscii(text.value);
+  } catch {
+    return undefined;
   }
 }
 

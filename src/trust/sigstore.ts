@@ -8,8 +8,8 @@ import { printable } from '../base/redact.ts';
 import { type Envelope, preAuthEncoding } from '../oms/dsse.ts';
 import type { JsonObject } from '../oms/json.ts';
 import { distinguishedName } from './distinguishedName.ts';
-import { curveOf, verifyEcdsa } from './ecdsa.ts';
-import { readFulcioIdentity } from './fulcio.ts';
+import { curveOf, keyFingerprint, verifyEcdsa } from './ecdsa.ts';
+import { readFulcioClaims, readFulcioIdentity } from './fulcio.ts';
 import { checkLogEntries, type LogEntry, logIdOf } from './logEntry.ts';
 import { isFromTheFuture } from './signingTime.ts';
 import { REFRESH_HINT, readTrustMaterial } from './sigstoreRoot.ts';
@@ -47,7 +47,19 @@ export const verifyWithSigstore: SignatureVerifier<'sigstore'> = async ({ envelo
 
   const { identity, issuer } = readFulcioIdentity(leaf);
   const logs = entries.map((entry) => ({ logId: logIdOf(entry), logIndex: provenIndex(entry) }));
-  const signer: Signer = { kind: 'sigstore', identity, issuer, times, logs, root: root.description };
+  const publicKey = createPublicKey({ key: leaf.publicKey, format: 'der', type: 'spki' });
+  const key = { fingerprint: keyFingerprint(publicKey), curve: curveOf(publicKey) };
+  const claims = readFulcioClaims(leaf);
+  const signer: Signer = {
+    kind: 'sigstore',
+    identity,
+    issuer,
+    times,
+    logs,
+    root: root.description,
+    key,
+    ...(Object.keys(claims).length > 0 && { claims }),
+  };
   return mintVerifiedPayload({ bytes: envelope.payload, signer, encoding: 'DSSEv1' });
 };
 

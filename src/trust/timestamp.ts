@@ -3,6 +3,7 @@ import { IssuerAndSerialNumber, Certificate as PkiCertificate, SignedData, TimeS
 import { printable } from '../base/redact.ts';
 import { SIGNATURE_ALGORITHMS, validatePath } from './path.ts';
 import { isFromTheFuture } from './signingTime.ts';
+import type { SigningTime } from './trust.ts';
 import { type Certificate, extendedKeyUsage, hasKeyUsage, OID, readCertificate, subjectOf } from './x509.ts';
 
 /** What a timestamp proves: the signature existed at that time; or nothing, and why. */
@@ -36,6 +37,18 @@ export async function verifyTimestamp(response: Buffer, signature: Buffer, autho
     // pkijs throws whatever its parsers and checks run into; all of it means that nothing is proven.
     return unproven('cannot be read or does not verify');
   }
+}
+
+/** Times that authorities the caller trusts (DER certificates) vouch for. Timestamps that prove nothing are left out. */
+export async function provenTimes(
+  { timestamps }: { readonly timestamps: readonly Buffer[] },
+  { signature }: { readonly signature: Buffer },
+  authorities: readonly Buffer[],
+  now: Date,
+): Promise<readonly SigningTime[]> {
+  const certificates = authorities.map(readCertificate).filter((certificate) => certificate !== undefined);
+  const verdicts = await Promise.all(timestamps.map((response) => verifyTimestamp(response, signature, certificates, now)));
+  return verdicts.flatMap((verdict) => (verdict.kind === 'proven' ? [{ source: 'timestamp', at: verdict.at } as const] : []));
 }
 
 /**

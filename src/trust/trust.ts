@@ -2,6 +2,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { Brand, HexDigest, NonEmpty } from '../base/brands.ts';
 import type { Method, ParsedBundle } from '../oms/bundle.ts';
+import type { SignerClaims } from './claimNames.ts';
 
 /** A public key the caller gave. `fingerprint` is the SHA-256 of its SubjectPublicKeyInfo as PEM text, as bundles write it into `hint`. */
 export type TrustedKey = { readonly key: KeyObject; readonly curve: Curve; readonly fingerprint: HexDigest };
@@ -13,7 +14,7 @@ export type Curve = 'P-256' | 'P-384' | 'P-521';
  * `anchors` and `timestampAuthorities` are DER certificates; `helpers` only complete paths and are never believed.
  */
 export type TrustAnchors =
-  | { readonly kind: 'key'; readonly keys: NonEmpty<TrustedKey> }
+  | { readonly kind: 'key'; readonly keys: NonEmpty<TrustedKey>; readonly timestampAuthorities?: readonly Buffer[] }
   | {
       readonly kind: 'certificate';
       readonly anchors: NonEmpty<Buffer>;
@@ -31,9 +32,15 @@ export type SigstoreRoot = {
   readonly date?: string;
 };
 
+/** A time at which the signature existed, and who vouches for that. It says "not later than". */
+export type SigningTime = { readonly source: 'log' | 'timestamp'; readonly at: Date };
+
+/** The key of a certificate; `fingerprint` as of a TrustedKey. */
+export type SigningKey = { readonly fingerprint: HexDigest; readonly curve: Curve };
+
 /** Who made the signature: established facts, for policy and evidence. */
 export type Signer =
-  | { readonly kind: 'key'; readonly fingerprint: HexDigest; readonly curve: Curve }
+  | { readonly kind: 'key'; readonly fingerprint: HexDigest; readonly curve: Curve; readonly times?: readonly SigningTime[] }
   | {
       readonly kind: 'certificate';
       readonly subject: string;
@@ -48,16 +55,23 @@ export type Signer =
       /** The time at which the path was checked, and what vouches for it. */
       readonly checkedAt: Date;
       readonly timeSource: 'clock' | 'timestamp' | 'notBefore';
+      readonly times?: readonly SigningTime[];
+      readonly key?: SigningKey;
+      /** Extended key usages, as object identifiers. */
+      readonly purposes?: readonly string[];
     }
   | {
       readonly kind: 'sigstore';
       readonly identity: string;
       readonly issuer: string;
-      /** Times of signing that a log or a timestamp authority vouches for. */
-      readonly times: readonly { readonly source: 'log' | 'timestamp'; readonly at: Date }[];
+      readonly times: readonly SigningTime[];
       readonly logs: readonly { readonly logId: string; readonly logIndex: string }[];
       readonly root: string;
-    };
+      readonly key?: SigningKey;
+      readonly claims?: SignerClaims;
+    }
+  /** In warn mode only: nobody who is trusted. Matches no rule. */
+  | { readonly kind: 'nobody'; readonly method: Method };
 
 /** The exact bytes a trusted signer signed. Only this folder mints it, after the signature held. */
 export type VerifiedPayload = Brand<

@@ -55,6 +55,22 @@ async function signHere(method: 'key' | 'certificate', flags: Flags = {}): Promi
 
 const bundle = () => parseBundle(readFileSync(join(model, 'model.sig')));
 
+describe('a policy', () => {
+  const indent = (text: string): string => text.trim().replaceAll('\n', '\n      ');
+  const policy = (authority: string, checks: string): string =>
+    `apiVersion: model-gate/policy/v1\nsigners:\n  alice:\n    key: |\n      ${indent(KEYS.publicPem)}\ntimestampAuthorities:\n  - |\n      ${indent(authority)}\nrules:\n  - { name: dated, source: '*://**', require: alice, ${checks} }\n`;
+  const judged = async (authority: Party, checks: string) => (await verifyHere(model, { flags: { policy: policy(pem(authority), checks) } })).reason;
+
+  test('takes the time of a key’s signature from the authorities it names, and from no others', async () => {
+    expect(await signHere('key')).toBe('OK');
+    const { tsaRoot } = server.instance;
+    expect(await judged(tsaRoot, 'requireTimestamp: true, maxAge: 1h')).toBe('OK');
+    expect(await judged(tsaRoot, 'signedAfter: 2099-01-01')).toBe('SIGNED_TOO_EARLY');
+    expect(await judged(ca, 'requireTimestamp: true')).toBe('TIMESTAMP_INVALID');
+    expect(await judged(ca, 'maxAge: 1h')).toBe('SIGNED_TOO_EARLY');
+  });
+});
+
 describe('a timestamp', () => {
   test('keeps a certificate good that has expired since, for those who trust its authority and nobody else', async () => {
     expect(await signHere('certificate')).toBe('OK');

@@ -19,7 +19,7 @@ function values(command: Command, flags: Flags): Values {
 
 const pull = (positionals: readonly string[], flags: Flags = KEY): PullPlan => makePullPlan(positionals, values('pull', flags));
 const verify = (positionals: readonly string[], flags: Flags = KEY): VerifyPlan => makeVerifyPlan(positionals, values('verify', flags));
-const trust = (flags: Flags): TrustPlan => verify(['/model'], flags).trust;
+const trust = (flags: Flags): TrustPlan | undefined => verify(['/model'], flags).trust;
 
 const contradiction = (message?: RegExp): unknown => refused('PLAN_CONTRADICTION', message);
 const invalid = (message?: RegExp): unknown => refused('CONFIG_INVALID', message);

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { NO_FLOOR } from '../../src/anchors/floor.ts';
 import { type AppError, asAppError, type ErrorCode, exitCodeOf } from '../../src/base/errors.ts';
 import type { Event } from '../../src/base/events.ts';
 import { pull } from '../../src/pipeline/pull.ts';
@@ -27,21 +28,27 @@ export type Outcome = {
 export type RunOptions = {
   readonly flags?: Flags;
   readonly env?: Readonly<Record<string, string>>;
+  /** Text of the platform's policy. */
+  readonly floor?: string;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: Event) => void;
 };
 
 /** The pipeline without a process around it. Trusts KEYS unless the flags name a method. */
 export async function pullHere(positionals: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  return runHere(options, async (deps) => pull(makePullPlan(positionals, valuesOf('pull', options), readForeign('pull', options.env ?? {})), deps));
+  return runHere(options, async (deps) =>
+    pull(makePullPlan(positionals, valuesOf('pull', options), readForeign('pull', options.env ?? {}), presence(options)), deps),
+  );
 }
 
 export async function verifyHere(path: string, options: RunOptions = {}): Promise<Outcome> {
-  return runHere(options, async (deps) => verify(makeVerifyPlan([path], valuesOf('verify', options)), deps));
+  return runHere(options, async (deps) => verify(makeVerifyPlan([path], valuesOf('verify', options), undefined, presence(options)), deps));
 }
 
-function valuesOf(command: 'pull' | 'verify', { flags = {}, env = {} }: RunOptions) {
-  const hasTrust = ['public-key', 'ca', 'identity'].some((name) => name in flags);
+const presence = ({ floor }: RunOptions): 'present' | 'absent' => (floor === undefined ? 'absent' : 'present');
+
+function valuesOf(command: 'pull' | 'verify', { flags = {}, env = {}, floor }: RunOptions) {
+  const hasTrust = floor !== undefined || 'MODEL_GATE_POLICY' in env || ['public-key', 'ca', 'identity', 'policy'].some((name) => name in flags);
   return resolveOptions(command, {
     flags: hasTrust ? flags : { 'public-key': [KEYS.publicPem], ...flags },
     env: readForeign(command, env).env,
@@ -49,7 +56,7 @@ function valuesOf(command: 'pull' | 'verify', { flags = {}, env = {} }: RunOptio
   }).values;
 }
 
-async function runHere({ env: given = {}, signal, onEvent }: RunOptions, work: (deps: Parameters<typeof pull>[1]) => Promise<void>): Promise<Outcome> {
+async function runHere({ env: given = {}, floor, signal, onEvent }: RunOptions, work: (deps: Parameters<typeof pull>[1]) => Promise<void>): Promise<Outcome> {
   const { env } = readForeign('pull', given);
   const evidence = startEvidence([], new Date());
   const events: Event[] = [];
@@ -64,6 +71,7 @@ async function runHere({ env: given = {}, signal, onEvent }: RunOptions, work: (
       now: () => new Date(),
       env,
       evidence,
+      floor: floor === undefined ? NO_FLOOR : { kind: 'present', bytes: Buffer.from(floor), name: '/etc/model-gate/policy.yaml' },
     });
   } catch (thrown) {
     error = asAppError(signal?.aborted === true ? signal.reason : thrown);

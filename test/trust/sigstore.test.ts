@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { Utf8String } from 'asn1js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AppError } from '../../src/base/errors.ts';
 import { verifyWithSigstore } from '../../src/trust/sigstore.ts';
@@ -34,7 +35,23 @@ describe('a keyless bundle verifies', () => {
       times: [{ source: 'log', at: SIGNED_AT }],
       logs: [{ logId: expect.stringMatching(/^[0-9a-f]{64}$/), logIndex: expect.stringMatching(/^\d+$/) }],
       root: 'the test root',
+      key: { curve: 'P-256', fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) },
     });
+  });
+
+  it('with the claims of the CI service, of which unreadable ones are left out', async () => {
+    const text = (id: number, value: string) => extension(`1.3.6.1.4.1.57264.1.${id}`, new Utf8String({ value }).toBER());
+    const extra = [
+      text(12, 'https://github.com/org/repo'),
+      text(14, 'refs/tags/v1'),
+      text(20, 'pu\u202Esh'),
+      extension('1.3.6.1.4.1.57264.1.18', new Uint8Array([1]).buffer),
+    ];
+    await expect(verify({ leaf: { extra } })).resolves.toMatchObject({
+      signer: { claims: { sourceRepositoryUri: 'https://github.com/org/repo', sourceRepositoryRef: 'refs/tags/v1' } },
+    });
+    const { signer } = await verify({ leaf: { extra } });
+    expect(Object.keys((signer.kind === 'sigstore' && signer.claims) || {})).toEqual(['sourceRepositoryUri', 'sourceRepositoryRef']);
   });
 
   it.each(['dsse/0.0.2', 'hashedrekord/0.0.2'] as const)('with an entry of Rekor v2 (%s) and a timestamp', async (kind) => {
