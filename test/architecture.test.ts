@@ -13,14 +13,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   trust: ['base', 'oms'],
   formats: ['base'],
   policy: ['base', 'oms', 'trust', 'plan'],
-  plan: ['base', 'oms', 'source'],
+  plan: ['base', 'oms', 'source', 'formats'],
   anchors: ['base', 'oms', 'trust', 'plan'],
   source: ['base', 'oms', 'plan'],
   transfer: ['base', 'oms', 'source'],
   store: ['base', 'oms'],
   report: ['base', 'oms', 'trust'],
   sign: ['base', 'oms', 'trust'],
-  pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report', 'archive'],
+  pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report', 'archive', 'formats'],
   cli: ['base', 'oms', 'plan', 'pipeline', 'report', 'anchors', 'source', 'transfer'],
 };
 
