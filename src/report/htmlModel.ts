@@ -186,10 +186,15 @@ const ORIGINS: Readonly<Record<string, string>> = {
 };
 
 function againCard(report: ReportDocument, model: ReportedModel): Html | undefined {
-  const command = verifyAgain(report, model);
-  if (command === undefined) return undefined;
+  const lines = verifyAgain(report, model);
+  if (lines === undefined) return undefined;
   return html`<section class="card"><h3>To verify again</h3>
 <p>On the machine or in the pod that has the model. Take whom to trust from the publisher, never from a report.</p>
-<pre><code>${command}</code></pre>
+<pre><code>${lines.map((line, i) =>
+    i === 0
+      ? html`${line}`
+      : html` \\
+  ${line}`,
+  )}</code></pre>
 </section>`;
 }
