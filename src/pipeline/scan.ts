@@ -35,6 +35,8 @@ export type Scan = {
   readonly failure: AppError | undefined;
 };
 
+type Listing = { readonly names: readonly string[]; readonly odd: readonly OddEntry[]; readonly totalBytes: number };
+
 /** One file may need 64 MiB at once, and what it decompresses to besides; more at a time would hardly be faster. */
 const LANES = 2;
 const MAX_PROBLEMS = 20;
@@ -51,10 +53,11 @@ export async function scan(plan: ScanPlan, deps: ToolDeps): Promise<Scan> {
   const directory = source.shape !== 'object';
   await using root = await openRoot(directory ? path : dirname(path));
   const ignored = directory ? [...plan.ignorePaths, ...(plan.ignoreGitPaths ? GIT_PATHS : [])] : [];
-  const { names, odd } = directory ? await list(root, ignored, plan) : { names: [basename(path)], odd: [] };
+  const { names, odd, totalBytes } = directory ? await list(root, ignored, plan) : await single(root, basename(path));
   if (names.length + odd.length === 0) {
     throw new AppError('MODEL_EMPTY', `${source.displayUri} holds no files: there is nothing to scan`, { context: { path: source.displayUri } });
   }
+  deps.emit({ kind: 'treeRead', source: source.displayUri, files: names.length, totalBytes });
   const files = [...(await scanAll(root, names, plan, deps)), ...odd.map(oddFile)].sort((a, b) => (a.path < b.path ? -1 : 1));
   return { path: source.displayUri, ignored: ignored.map((name) => printable(name)), files, failure: failureOf(files) };
 }
@@ -67,9 +70,13 @@ async function openRoot(path: string): Promise<Dir> {
   }
 }
 
-async function list(root: Dir, ignored: readonly string[], plan: ScanPlan): Promise<{ names: readonly string[]; odd: readonly OddEntry[] }> {
+async function list(root: Dir, ignored: readonly string[], plan: ScanPlan): Promise<Listing> {
   const tree = await readTree(root, { ignored, symlinks: 'reject', maxEntries: plan.limits.entries });
-  return { names: [...tree.files.keys()], odd: tree.odd };
+  return { names: [...tree.files.keys()], odd: tree.odd, totalBytes: [...tree.files.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+}
+
+async function single(root: Dir, name: string): Promise<Listing> {
+  return { names: [name], odd: [], totalBytes: (await root.lstat(name)).size };
 }
 
 /** A few at a time. The first failure stops the others, and is what is thrown once they have stopped. */
@@ -81,7 +88,12 @@ async function scanAll(root: Dir, names: readonly string[], plan: ScanPlan, deps
   const scanned: ScannedFile[] = [];
   const work = async (): Promise<void> => {
     try {
-      for (const name of queue) scanned.push(await scanFile(root, name, plan, modelFiles, signal));
+      for (const name of queue) {
+        const file = await scanFile(root, name, plan, modelFiles, signal);
+        scanned.push(file);
+        deps.emit({ kind: 'bytes', bytes: file.sizeBytes });
+        deps.emit({ kind: 'fileDone', path: file.path, sizeBytes: file.sizeBytes, origin: 'inPlace' });
+      }
     } catch (error) {
       giveUp.abort(error);
     }

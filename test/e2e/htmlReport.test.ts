@@ -13,7 +13,6 @@ const IMAGES = process.env['MODEL_GATE_IMAGES'];
 const ATTACK = '<img src="x:y" onerror="document.title=1"><script>document.title=2';
 const FILES = {
   'config.json': '{"model_type": "llama"}',
-  'tokenizer.json': Buffer.alloc(9_085_657, ' '),
   'model-00001-of-00002.safetensors': Buffer.alloc(40_000_000, 'one'),
   'model-00002-of-00002.safetensors': Buffer.alloc(21_000_000, 'two'),
 };
