@@ -22,7 +22,7 @@ export const PLAIN_FORMATS = [
 
 /** `--allow-formats a,b` and `--format NAME=allow|warn|deny`. `otherwise` holds where --allow-formats is not given. @throws CONFIG_INVALID, PLAN_CONTRADICTION */
 export function formatPolicyOf(values: Pick<Values, 'allow-formats' | 'format'>, otherwise: FormatPolicy['allow']): FormatPolicy {
-  const allow = values['allow-formats'].flatMap((list) => list.split(',')).map((name) => formatOf(name, '--allow-formats'));
+  const allow = values['allow-formats']?.split(',').map((name) => formatOf(name, '--allow-formats'));
   const rules: Partial<Record<Format, 'allow' | 'deny' | 'warn'>> = {};
   for (const text of values.format) {
     const [, name = '', verdict] = /^([^=]*)=(allow|deny|warn)$/.exec(text.trim()) ?? [];
@@ -33,7 +33,7 @@ export function formatPolicyOf(values: Pick<Values, 'allow-formats' | 'format'>,
     if ((rules[format] ?? verdict) !== verdict) throw new AppError('PLAN_CONTRADICTION', `--format says two things about ${format}`);
     rules[format] = verdict;
   }
-  return { allow: allow.length > 0 ? allow : otherwise, rules };
+  return { allow: allow ?? otherwise, rules };
 }
 
 function formatOf(text: string, option: string): Format {

@@ -104,9 +104,9 @@ export const OPTIONS = {
   ),
   'hub-cache': relaxing('Bundle and checks', 'The model is snapshots/COMMIT of a Hugging Face cache: follow links into its blobs, and no others', VERIFY),
 
-  'allow-formats': list(
+  'allow-formats': text(
     'Bundle and checks',
-    'File formats (see formats.md) a model may be made of, and no others; comma separated, repeatable (default for scan: plain data)',
+    'File formats (see formats.md) a model may be made of, and no others; separated by commas (default for scan: plain data)',
     SCAN,
   ),
   format: list('Bundle and checks', 'NAME=allow, NAME=warn or NAME=deny: what happens to files of a format; wins over --allow-formats; repeatable', SCAN),

@@ -9,6 +9,7 @@ export const VERDICTS = {
     mark: '!',
     means: 'The policy only warns here: without that, this would have been refused. It was not verified in full.',
   },
+  skipped: { title: 'Not checked', mark: '!', means: 'Verification is switched off: nobody checked who made this model, or whether it is whole.' },
   refused: { title: 'Refused', mark: '✗', means: 'Do not run this model. Trying again, unchanged, gives the same answer.' },
   failed: {
     title: 'Not finished',
@@ -31,7 +32,8 @@ export function caution({ relaxations, models }: ReportDocument): string | undef
 /** What has to be established for a model, in the order in which it is; the first that was not is where the work ended. */
 export function stepsOf(model: ReportedModel, relaxations: readonly string[]): readonly { readonly what: string; readonly done: boolean }[] {
   const { bundle, signer, manifest, verdict, files, notRequested } = model;
-  const released = verdict === 'verified' || verdict === 'warned';
+  // Warn mode lets go on what was found to be wrong: nothing behind the manifest is claimed for it.
+  const released = verdict === 'verified';
   const signed = manifest === undefined ? '' : ` ${manifest.files}`;
   return [
     { what: 'A bundle was found', done: bundle !== undefined },
@@ -70,6 +72,7 @@ export function timelineOf(model: ReportedModel): readonly Moment[] {
 const ENDS: Readonly<Record<Exclude<ReportedModel['verdict'], 'unfinished'>, string>> = {
   verified: 'the model was verified',
   warned: 'the model was let through',
+  skipped: 'the model was let through unchecked',
   refused: 'the model was refused',
   failed: 'the check was given up',
 };

@@ -60,6 +60,7 @@ ${reserved ? html`<p>${caution(report)}</p>` : undefined}
     case 'refused':
       return html`<header class="banner bad">${body}</header>`;
     case 'warned':
+    case 'skipped':
     case 'failed':
       return html`<header class="banner warn">${body}</header>`;
   }
@@ -100,7 +101,7 @@ ${warnings.length === 0 ? undefined : html`<p>Warnings:</p>${listOf(room, warnin
 </section>`;
 }
 
-function runCard({ command, tool, startedAt, exitCode, trust, models }: ReportDocument, room: Room): Html {
+function runCard({ command, tool, startedAt, exitCode, trust, policies, models }: ReportDocument, room: Room): Html {
   return html`<section class="card">
 <h2>This run</h2>
 ${dl([
@@ -108,6 +109,17 @@ ${dl([
   ['Started', html`<code>${startedAt}</code>`],
   ['Models', models.length],
   ['Trust', trust === undefined ? 'not set up' : html`${TRUST[trust.method] ?? trust.method}${listOf(room, trust.anchors, 50)}`],
+  [
+    'Policies',
+    policies &&
+      (policies === 'unreadable'
+        ? 'in a form that this version cannot show'
+        : listOf(
+            room,
+            policies.map(({ layer, name, sha256 }) => `${layer}: ${name}${sha256 === undefined ? '' : ` (sha256:${sha256})`}`),
+            20,
+          )),
+  ],
   ['Exit code', exitCode],
   ['Program', `model-gate ${tool.version}, with the public-good Sigstore root of ${tool.embeddedRootDate}`],
 ])}

@@ -21,9 +21,9 @@ ${timelineCard(model, room)}
 ${againCard(report, model)}
 </div>
 </div>
-${policyCard(model, room)}
-${signersTable(model, room)}
-${formatsTable(model, room)}
+${decisionsTable(model, room)}
+${waivedCard(model, room)}
+${signaturesTable(model, room)}
 ${filesTable(model, room)}
 ${model.notRequested.length === 0 ? undefined : html`<section class="card"><h3>Signed, but not asked for</h3>${listOf(room, model.notRequested, 200)}</section>`}
 </section>
@@ -35,7 +35,8 @@ function stepsCard({ relaxations, error }: ReportDocument, model: ReportedModel)
   const ended = steps.findIndex(({ done }) => !done);
   const items = steps.map(({ what, done }, i) => {
     if (done) return html`<li><span class="mark is-good" aria-hidden="true">✓</span><span>${what}</span></li>`;
-    if (i > ended) return html`<li><span class="mark" aria-hidden="true">·</span><span class="note">${what}: not reached</span></li>`;
+    if (i > ended && model.error !== undefined)
+      return html`<li><span class="mark" aria-hidden="true">·</span><span class="note">${what}: not reached</span></li>`;
     const why = model.error === undefined ? 'not established' : html`ended here with <code>${model.error.code}</code>`;
     return html`<li><span class="mark is-bad" aria-hidden="true">✗</span><span>${what}: <span class="is-bad">${why}</span></span></li>`;
   });
@@ -114,44 +115,49 @@ function timelineCard(model: ReportedModel, room: Room): Html {
   return html`<section class="card"><h3>Timeline</h3><dl>${shown}</dl>${rest === 0 ? undefined : html`<p class="note">and ${rest} more</p>`}</section>`;
 }
 
-/** What the policy that decided was; `unreadable` when another version wrote it in a form not known here. */
-function policyCard({ policy }: ReportedModel, room: Room): Html | undefined {
-  if (policy === undefined) return undefined;
-  if (policy === 'unreadable') return unreadable('policy');
-  return html`<section class="card"><h3>Policy</h3>${dl([
-    ['Rule', policy.rule === undefined ? 'none matches' : html`<strong>${policy.rule}</strong>`],
-    ['Mode', policy.mode],
-    ['Digest', html`<code>${policy.digest}</code>`],
-    ['Layers', policy.layers && listOf(room, policy.layers, 20)],
-  ])}</section>`;
+/** How each policy decided; `unreadable` when another version wrote that in a form not known here. */
+function decisionsTable({ decisions }: ReportedModel, room: Room): Html | undefined {
+  if (decisions === undefined) return undefined;
+  if (decisions === 'unreadable') return unreadable('decisions');
+  return tableOf(room, {
+    caption: 'How the policies decided',
+    heads: html`<th scope="col">Policy</th><th scope="col">Rule</th><th scope="col">Mode</th><th scope="col">Verdict</th><th scope="col">Why</th>`,
+    items: decisions,
+    max: 20,
+    noun: 'decision',
+    row: ({ layer, rule, mode, verdict, findings }) =>
+      html`<tr><th scope="row">${layer}</th><td>${rule ?? 'none is about this model'}</td><td>${mode}</td><td>${verdict}</td><td>${findings.length === 0 ? undefined : listOf(room, findings.map(line), 50)}</td></tr>`,
+  });
 }
 
-function signersTable({ signers }: ReportedModel, room: Room): Html | undefined {
-  if (signers === undefined) return undefined;
-  if (signers === 'unreadable') return unreadable('signers');
+function waivedCard({ waived }: ReportedModel, room: Room): Html | undefined {
+  if (waived === undefined) return undefined;
+  if (waived === 'unreadable') return unreadable('waived');
+  return html`<section class="card warn"><h3>Would have been refused, but for warn mode</h3>${listOf(room, waived.map(line), 200)}</section>`;
+}
+
+function line({ code, message }: { readonly code: string; readonly message: string }): string {
+  return `${code}: ${message}`;
+}
+
+function signaturesTable({ signatures }: ReportedModel, room: Room): Html | undefined {
+  if (signatures === undefined) return undefined;
+  if (signatures === 'unreadable') return unreadable('signatures');
   return tableOf(room, {
-    caption: `Signers: ${signers.length}`,
-    heads: html`<th scope="col">Signer</th><th scope="col">Verdict</th>`,
-    items: signers,
+    caption: `Signatures: ${signatures.length}`,
+    heads: html`<th scope="col">Bundle</th><th scope="col">Signer</th><th scope="col">Verdict</th>`,
+    items: signatures,
     max: 100,
-    noun: 'signer',
-    row: (signer) => html`<tr><td>${signerFacts(signer, room)}</td><td>${signer.verdict}</td></tr>`,
+    noun: 'signature',
+    row: ({ bundle, signer, verdict, satisfies, problems }) => html`<tr>
+<th scope="row"><code>${bundle}</code></th>
+<td>${signer === undefined ? 'not established' : signerFacts(signer, room)}</td>
+<td>${SIGNATURES[verdict] ?? verdict}${satisfies.length === 0 ? undefined : listOf(room, satisfies, 20)}${problems.length === 0 ? undefined : listOf(room, problems, 20)}</td></tr>
+`,
   });
 }
 
-function formatsTable({ formats }: ReportedModel, room: Room): Html | undefined {
-  if (formats === undefined) return undefined;
-  if (formats === 'unreadable') return unreadable('formats');
-  return tableOf(room, {
-    caption: `What the files are, by their content: ${formats.length}`,
-    heads: html`<th scope="col">Name</th><th scope="col">Format</th><th scope="col">Verdict</th><th scope="col">Why</th>`,
-    items: formats,
-    max: MAX_FILES,
-    noun: 'finding',
-    row: ({ path, format, severity, detail }) =>
-      html`<tr><th scope="row"><code>${path}</code></th><td>${format}</td><td>${severity ?? 'allowed'}</td><td>${detail}</td></tr>`,
-  });
-}
+const SIGNATURES: Readonly<Record<string, string>> = { counted: 'counted', otherManifest: 'over another manifest: not counted', rejected: 'rejected' };
 
 function unreadable(section: string): Html {
   return html`<section class="card warn"><p>The report has a section “${section}” in a form that this version of model-gate cannot show: see the JSON report.</p></section>`;

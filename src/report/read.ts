@@ -60,9 +60,14 @@ const signer = v.variant('kind', [
   v.object({ kind: v.literal('nobody'), method: text }),
 ]);
 
-const policy = v.object({ digest: text, rule: v.optional(text), mode: text, layers: v.optional(v.pipe(v.array(text), v.maxLength(100))) });
-const judgedSigners = v.pipe(v.array(v.intersect([signer, v.object({ verdict: text })])), v.maxLength(1000));
-const formats = v.pipe(v.array(v.object({ path: text, format: text, severity: v.optional(text), detail: v.optional(text) })), v.maxLength(MAX_ITEMS));
+const finding = v.object({ code: text, message: text });
+const findings = v.pipe(v.array(finding), v.maxLength(MAX_ITEMS));
+const decisions = v.pipe(v.array(v.object({ layer: text, rule: v.optional(text), mode: text, verdict: text, findings })), v.maxLength(100));
+const signatures = v.pipe(
+  v.array(v.object({ bundle: text, sha256: v.optional(hex), signer: v.optional(signer), verdict: text, satisfies: texts, problems: texts })),
+  v.maxLength(1000),
+);
+const policies = v.pipe(v.array(v.object({ layer: text, name: text, sha256: v.optional(hex) })), v.maxLength(100));
 
 const file = v.object({
   path: text,
@@ -92,10 +97,10 @@ const model = v.object({
   signer: v.optional(signer),
   archive: v.optional(v.object({ signed: v.picklist(['whole', 'members']), file })),
   manifest: v.optional(v.object({ rootDigest: hex, predicateType: text, method: text, algorithm: text, subjectName: text, files: count })),
-  policy: optionally(policy),
-  signers: optionally(judgedSigners),
-  formats: optionally(formats),
-  verdict: v.picklist(['verified', 'warned', 'refused', 'failed', 'unfinished']),
+  decisions: optionally(decisions),
+  signatures: optionally(signatures),
+  waived: optionally(findings),
+  verdict: v.picklist(['verified', 'warned', 'skipped', 'refused', 'failed', 'unfinished']),
   error: v.optional(error),
   partial: v.boolean(),
   notRequested: texts,
@@ -110,11 +115,12 @@ const report = v.object({
   reportVersion: v.literal(REPORT_VERSION),
   tool: v.object({ name: v.literal('model-gate'), version: text, embeddedRootDate: text }),
   command: v.picklist(['pull', 'verify']),
-  verdict: v.picklist(['verified', 'warned', 'refused', 'failed']),
+  verdict: v.picklist(['verified', 'warned', 'skipped', 'refused', 'failed']),
   exitCode: v.pipe(count, v.maxValue(255)),
   error: v.optional(error),
   startedAt: at,
   trust: v.optional(v.object({ method: text, anchors: texts })),
+  policies: optionally(policies),
   relaxations: texts,
   models: v.pipe(v.array(model), v.maxLength(MAX_MODELS)),
 });
@@ -148,13 +154,16 @@ function parse(bytes: Buffer, name: string): unknown {
   }
 }
 
+/** Only the first of them is good news. */
+const LET_THROUGH: readonly string[] = ['verified', 'warned', 'skipped'];
+
 function contradictionIn({ verdict, exitCode, error, models }: ReportDocument): string | undefined {
-  const good = verdict === 'verified' || verdict === 'warned';
+  const good = LET_THROUGH.includes(verdict);
   if (good !== (exitCode === 0) || (verdict === 'refused') !== (exitCode === 1)) return `verdict ${verdict}, exit code ${exitCode}`;
   if (good !== (error === undefined)) return `verdict ${verdict} with${good ? '' : 'out'} an error`;
   if (good && models.length === 0) return `${verdict} without a model`;
   for (const { verdict: own, error, signer, manifest, bundle, fileCount, files, totalBytes } of models) {
-    if (good && own !== 'verified' && !(own === 'warned' && verdict === 'warned')) return `${verdict}, with a model that is ${own}`;
+    if (verdict === 'verified' ? own !== 'verified' : good && !LET_THROUGH.includes(own)) return `${verdict}, with a model that is ${own}`;
     if (own === 'verified' && (error !== undefined || signer === undefined || manifest === undefined || bundle === undefined))
       return 'a model is verified without a bundle, a signer and a manifest, or with an error';
     if (fileCount !== files.length || totalBytes !== files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))

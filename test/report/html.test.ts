@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { renderHtml } from '../../src/report/html.ts';
 import { html, textOf } from '../../src/report/markup.ts';
 import type { ReportDocument } from '../../src/report/read.ts';
-import { digestOf } from '../oms/payload.ts';
+import { digestOf, KEY_SIGNER } from '../oms/payload.ts';
 import { documentOf, fileNamed, MISMATCH, refusedModel, verifiedModel } from './reports.ts';
 
 const ORIGIN = { sha256: 'ab'.repeat(32) };
@@ -63,13 +63,30 @@ describe('the page of a report', () => {
     expect(text).not.toMatch(/class="banner good"/);
   });
 
-  it('shows what a policy decided, and says so when it cannot', () => {
-    const policy = { digest: 'sha256:0f', rule: 'production', mode: 'enforce', layers: ['base.yaml'] };
-    const formats = [{ path: 'a.pkl', format: 'pickle', severity: 'warn', detail: 'imports os' }];
+  it('shows what policies decided, and says so when it cannot', () => {
     const edit = (facts: object) => (document: Record<string, unknown>) => Object.assign((document['models'] as object[])[0] ?? {}, facts);
-    const text = page(documentOf([verifiedModel()], { edit: edit({ policy, formats }) }));
-    for (const fact of ['production', 'base.yaml', 'a.pkl', 'imports os']) expect(text).toContain(fact);
-    expect(page(documentOf([verifiedModel()], { edit: edit({ policy: 7 }) }))).toContain('a section “policy” in a form that this version');
+    const facts = {
+      decisions: [{ layer: 'floor', rule: 'production', mode: 'enforce', verdict: 'allow', findings: [{ code: 'DIGEST_DENIED', message: 'recalled' }] }],
+      signatures: [{ bundle: 'second.sig', signer: KEY_SIGNER, verdict: 'otherManifest', satisfies: [], problems: ['of last week'] }],
+    };
+    const text = page(documentOf([verifiedModel()], { edit: edit(facts) }));
+    for (const fact of ['production', 'DIGEST_DENIED: recalled', 'second.sig', 'over another manifest', 'of last week']) expect(text).toContain(fact);
+    expect(page(documentOf([verifiedModel()], { edit: edit({ decisions: 7 }) }))).toContain('a section “decisions” in a form that this version');
+  });
+
+  it.each([
+    ['warned', 'Let through with warnings', { signer: { kind: 'nobody', method: 'key' }, waived: [{ code: 'SIGNATURE_INVALID', message: 'by nobody' }] }],
+    ['skipped', 'Not checked', { signer: undefined, manifest: undefined }],
+  ])('never calls %s verified', (verdict, title, facts) => {
+    const edit = (document: Record<string, unknown>) => {
+      Object.assign(document, { verdict });
+      Object.assign((document['models'] as object[])[0] ?? {}, { verdict, ...facts });
+    };
+    const text = page(documentOf([verifiedModel()], { edit }));
+    expect(text).toContain(`<h1>${title}`);
+    expect(text).toContain('not established');
+    expect(text).not.toMatch(/class="banner good"|<h1>Verified|To verify again/);
+    if (verdict === 'warned') expect(text).toContain('SIGNATURE_INVALID: by nobody');
   });
 
   it('lets nothing of the report become markup, wherever it stands', () => {
