@@ -5,5 +5,6 @@ need_servers
 need_rclone
 need_reference_signer
 need_picklescan
+need_apt chromium chromium
 need_dist
 MODEL_GATE_E2E=1 npm run e2e

@@ -92,7 +92,7 @@ export const CATALOGUE = {
     'Replace links and special files by regular files, or pass --allow-symlinks if they were signed so.',
   ),
   NAME_INVALID: row('rejected', 'A file’s name cannot stand in a manifest.', 'Rename the file: names have to be valid UTF-8, with parts of at most 255 bytes.'),
-  MODEL_EMPTY: row('rejected', 'There is nothing to sign.', 'Is this the right path? Empty folders do not count, nor do ignored files.'),
+  MODEL_EMPTY: row('rejected', 'There is nothing to sign, or to scan.', 'Is this the right path? Empty folders do not count, nor do ignored files.'),
   PATH_UNSAFE: row(
     'rejected',
     'The manifest, or the archive, names a path that must not be written.',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { redactUri } from '../base/redact.ts';
+import { printable, redactUri } from '../base/redact.ts';
 import type { Foreign } from '../plan/foreign.ts';
 import type { Origin, Resolved } from '../plan/load.ts';
 import { envName, OPTION_NAMES, type OptionName, optionOf } from '../plan/options.ts';
@@ -32,6 +32,10 @@ function describeWork(plan: Plan | ToolPlan): readonly string[] {
       return [`sign    ${redactUri(plan.model.uri)} by ${plan.signer.kind}`];
     case 'digest':
       return [`digest  ${redactUri(plan.model.uri)}`];
+    case 'scan':
+      return [`scan    ${redactUri(plan.model.uri)}`, `allowed ${plan.formats.allow?.join(', ') ?? 'everything'}`];
+    case 'report':
+      return [`report  ${printable(plan.path)} as ${plan.form}`];
     case 'inspect':
       return [`inspect ${redactUri(plan.bundle.uri)}`, `trust   ${plan.trust?.kind ?? 'nobody: the output is unverified'}`];
   }

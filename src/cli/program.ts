@@ -7,7 +7,7 @@ import { printable } from '../base/redact.ts';
 import { type Foreign, readForeign } from '../plan/foreign.ts';
 import { type Resolved, resolveOptions, suggest } from '../plan/load.ts';
 import { makePullPlan, makeVerifyPlan } from '../plan/make.ts';
-import { makeDigestPlan, makeInspectPlan, makeSignPlan } from '../plan/makeTool.ts';
+import { makeDigestPlan, makeInspectPlan, makeReportPlan, makeScanPlan, makeSignPlan } from '../plan/makeTool.ts';
 import { type Command, envName, OPTION_NAMES, type Option, optionOf, type Values } from '../plan/options.ts';
 import type { Plan, ToolPlan } from '../plan/plan.ts';
 import { describePlan } from './dryRun.ts';
@@ -15,7 +15,7 @@ import { type Host, runPlan } from './run.ts';
 import { VERSION } from './version.ts';
 import { failAsUsage, WORDS_ONLY } from './words.ts';
 
-const COMMANDS = ['pull', 'verify', 'sign', 'digest', 'inspect'] as const;
+const COMMANDS = ['pull', 'verify', 'sign', 'digest', 'inspect', 'scan', 'report'] as const;
 
 /** Arguments after the program's name → exit code. Help, version and --dry-run go to standard output. @throws USAGE and the codes of planning */
 export async function runProgram(argv: readonly string[], host: Host): Promise<number> {
@@ -61,6 +61,10 @@ function makePlan(command: Command, positionals: readonly string[], { values }: 
       return makeDigestPlan(positionals, values);
     case 'inspect':
       return makeInspectPlan(positionals, values);
+    case 'scan':
+      return makeScanPlan(positionals, values);
+    case 'report':
+      return makeReportPlan(positionals, values);
   }
 }
 
@@ -71,7 +75,7 @@ function commandOf(words: readonly string[]): Call {
   const [first, ...rest] = words;
   const command = COMMANDS.find((name) => name === first);
   if (command !== undefined) return { command, positionals: rest, defaults: {} };
-  if (first === undefined) throw new AppError('USAGE', 'nothing to do: give a command (pull, verify, sign, digest, inspect) or a source and a destination');
+  if (first === undefined) throw new AppError('USAGE', `nothing to do: give a command (${COMMANDS.join(', ')}) or a source and a destination`);
   const near = /[/:.]/.test(first) ? undefined : suggest(first, COMMANDS);
   if (near !== undefined) throw new AppError('USAGE', `unknown command '${printable(first, 80)}'; did you mean ${near}?`);
   return { command: 'pull', positionals: words, defaults: { unpack: true } };
@@ -89,7 +93,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
   let cli = yargs([...argv])
     .scriptName('model-gate')
     .usage(
-      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate|sigstore <path>                     sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says\n  $0 policy check|test <file>                                 validate a policy, try it on cases',
+      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate|sigstore <path>                     sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says\n  $0 policy check|test <file>                                 validate a policy, try it on cases\n  $0 scan <path>                                              formats of files, by their content\n  $0 report <file>                                            a JSON report for people (--html)',
     )
     .parserConfiguration({ ...WORDS_ONLY, 'strip-aliased': true })
     .example('$0 pull s3://models/llama/v3/ /mnt/models --public-key /keys/pub.pem', 'key')

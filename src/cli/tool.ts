@@ -13,8 +13,11 @@ export async function runTool(plan: ToolPlan, output: Pick<Values, 'log-format'>
   const timer = plan.timeoutMs === undefined ? undefined : setTimeout(() => deadline.abort(tooSlow(plan.timeoutMs ?? 0)), plan.timeoutMs);
   const deps: ToolDeps = { emit: log.emit, signal: AbortSignal.any([host.signal, deadline.signal]), now: () => new Date(), env: host.env };
   try {
-    process.stdout.write(await execute(plan, deps));
-    return EXIT.ok;
+    const { text, failure } = await execute(plan, deps);
+    process.stdout.write(text);
+    if (failure === undefined) return EXIT.ok;
+    log.emit({ kind: 'failed', error: serialiseError(failure) });
+    return exitCodeOf(failure.code);
   } catch (error) {
     // An abort surfaces as whatever was interrupted; its reason is the truth.
     const failure = asAppError(deps.signal.aborted ? deps.signal.reason : error);
@@ -27,24 +30,33 @@ export async function runTool(plan: ToolPlan, output: Pick<Values, 'log-format'>
   }
 }
 
-/** The text for standard output. */
-async function execute(plan: ToolPlan, deps: ToolDeps): Promise<string> {
+/** The text for standard output, and with `failure` a verdict that is bad although the work was done. */
+type Result = { readonly text: string; readonly failure?: AppError | undefined };
+
+async function execute(plan: ToolPlan, deps: ToolDeps): Promise<Result> {
   switch (plan.command) {
     case 'sign': {
       const { statement } = await (await import('../pipeline/sign.ts')).sign(plan, deps);
       // What a deployment pins with --expect-digest.
-      return `sha256:${statement.rootDigest}\n`;
+      return { text: `sha256:${statement.rootDigest}\n` };
     }
     case 'digest': {
       const { digestJson, digestText } = await import('../report/digests.ts');
       const measured = await (await import('../pipeline/digest.ts')).digest(plan, deps);
-      return plan.json ? json(digestJson(measured)) : digestText(measured);
+      return { text: plan.json ? json(digestJson(measured)) : digestText(measured) };
     }
     case 'inspect': {
       const { inspectionJson, inspectionText } = await import('../report/inspection.ts');
       const inspection = await (await import('../pipeline/inspect.ts')).inspect(plan, deps);
-      return plan.json ? json(inspectionJson(inspection)) : inspectionText(inspection);
+      return { text: plan.json ? json(inspectionJson(inspection)) : inspectionText(inspection) };
     }
+    case 'scan': {
+      const { scanJson, scanText } = await import('../report/scanned.ts');
+      const scanned = await (await import('../pipeline/scan.ts')).scan(plan, deps);
+      return { text: plan.json ? json(scanJson(scanned)) : scanText(scanned), failure: scanned.failure };
+    }
+    case 'report':
+      return { text: await (await import('./showReport.ts')).showReport(plan) };
   }
 }
 

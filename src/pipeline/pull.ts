@@ -16,7 +16,7 @@ import { openStaging, type Staging } from '../store/staging.ts';
 import { readTree } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
-import { judgeContents, type VerifiedFile } from './contents.ts';
+import type { VerifiedFile } from './contents.ts';
 import { fetchJob } from './fetch.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
@@ -100,7 +100,7 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
     const results = await complete(run, standing);
     await checkObject(run, results);
     accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
-    await judgeContents(accepted.judgement?.formats ?? [], verifiedFiles(run, results));
+    await lookInto(run, results);
     if (bundleName !== undefined) await staging.write(bundleName, accepted.bundle.bytes);
     deps.signal.throwIfAborted();
     const filesOf = (wanted: (origin: FileOrigin) => boolean): ManifestFile[] => results.filter((result) => wanted(result.origin)).map((result) => result.file);
@@ -118,6 +118,12 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
   throw new AppError('DESTINATION_DIFFERS', `${printable(destination.path)} keeps changing while the model is being put there`, {
     hint: 'Something else writes to it: use a volume or subdirectory of its own.',
   });
+}
+
+/** Only where a rule is about formats: the code that reads them is loaded then. */
+async function lookInto(run: Run, results: readonly FileResult[]): Promise<void> {
+  const rules = run.accepted.judgement?.formats ?? [];
+  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, verifiedFiles(run, results), run.deps, run.model);
 }
 
 /** Where the verified bytes of each file are: staged, or as they stood in the destination. */

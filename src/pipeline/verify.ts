@@ -14,7 +14,6 @@ import { readTree, type Tree, type WalkOptions } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
 import type { FoundBundle } from './bundle.ts';
-import { judgeContents } from './contents.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
 import type { Ruling } from './judge.ts';
@@ -74,10 +73,9 @@ async function verifyOne(source: Source, given: VerifyPlan, gate: Gate, ruling: 
   });
   model.files = fileEvidence(results);
   accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
-  await judgeContents(
-    accepted.judgement?.formats ?? [],
-    results.map(({ file }) => ({ path: file.path, open: () => open(file.path) })),
-  );
+  const rules = accepted.judgement?.formats ?? [];
+  const verified = results.map(({ file }) => ({ path: file.path, open: () => open(file.path) }));
+  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, verified, deps, model);
   deps.emit({
     kind: 'modelDone',
     source: source.displayUri,

@@ -20,7 +20,7 @@ export type Option = {
   readonly relaxes?: boolean;
 };
 
-export type Command = 'pull' | 'verify' | 'sign' | 'digest' | 'inspect';
+export type Command = 'pull' | 'verify' | 'sign' | 'digest' | 'inspect' | 'scan' | 'report';
 
 const BOTH: readonly Command[] = ['pull', 'verify'];
 const VERIFY: readonly Command[] = ['verify'];
@@ -31,9 +31,14 @@ const HASHING: readonly Command[] = ['sign', 'digest'];
 /** Commands that talk to servers. */
 const REACHING: readonly Command[] = [...BOTH, ...SIGN];
 const TRUSTING: readonly Command[] = [...BOTH, 'inspect'];
+const SCANNING: readonly Command[] = [...BOTH, 'scan'];
 const WALKING: readonly Command[] = [...BOTH, ...HASHING];
-const JSON_OUTPUT: readonly Command[] = ['digest', 'inspect'];
-const ALL: readonly Command[] = ['pull', 'verify', 'sign', 'digest', 'inspect'];
+const SCAN: readonly Command[] = ['scan'];
+const REPORT: readonly Command[] = ['report'];
+/** Commands that list a model, by its manifest or by what is there. */
+const LISTING: readonly Command[] = [...WALKING, 'inspect', ...SCAN];
+const JSON_OUTPUT: readonly Command[] = ['digest', 'inspect', ...SCAN];
+const ALL: readonly Command[] = ['pull', 'verify', 'sign', 'digest', 'inspect', ...SCAN, ...REPORT];
 
 /** Every option, declared once: flags, MODEL_GATE_… variables, the configuration file, --help and the reference docs come from this table. */
 export const OPTIONS = {
@@ -83,18 +88,22 @@ export const OPTIONS = {
   mode: choice('Policy', 'What a refusal by flags means; warn lets the model through and says so', 'enforce', ['enforce', 'warn', 'off'], BOTH),
   'signed-after': text('Policy', 'Accept only signatures made after this time (2026-01-31T12:00:00Z), by a trusted log or timestamp', BOTH),
   'require-timestamp': flag('Policy', 'Accept only signatures with a timestamp by a trusted authority', false, BOTH),
-  format: list('Policy', 'What happens to files of a format: FORMAT=deny or FORMAT=warn; repeatable', BOTH),
-  'allow-formats': text('Policy', 'Accept only files of these formats, separated by commas', BOTH),
+  format: list('Policy', 'What happens to files of a format: FORMAT=deny, FORMAT=warn or FORMAT=allow; stronger than --allow-formats; repeatable', SCANNING),
+  'allow-formats': text('Policy', 'Accept only files of these formats (formats.md), separated by commas; scan: plain data by default', SCANNING),
 
   bundle: text('Bundle and checks', 'The bundle (path or URI), where it is not model.sig beside the model', BOTH),
   'expect-digest': list('Bundle and checks', 'Root digest sha256:… the model must have, against swapped models; repeatable', BOTH),
   include: list('Bundle and checks', 'Only signed files that match this glob; repeatable', BOTH),
   exclude: list('Bundle and checks', 'No signed files that match this glob; repeatable', BOTH),
   'ignore-paths': {
-    ...list('Bundle and checks', 'Path below the model that need not be signed; sign: that is left out, which the bundle records; repeatable', WALKING),
+    ...list(
+      'Bundle and checks',
+      'Path below the model that need not be signed; sign: that is left out, which the bundle records; scan: that is not looked at; repeatable',
+      [...WALKING, ...SCAN],
+    ),
     relaxes: true,
   },
-  'ignore-git-paths': flag('Bundle and checks', 'Do not look at .git, .gitignore, .gitattributes and .github at the top', true, WALKING),
+  'ignore-git-paths': flag('Bundle and checks', 'Do not look at .git, .gitignore, .gitattributes and .github at the top', true, [...WALKING, ...SCAN]),
   'ignore-hub-metadata': relaxing('Bundle and checks', 'Do not look at .cache/huggingface, which downloads from the hub leave behind', BOTH),
   'ignore-unsigned-files': relaxing('Bundle and checks', 'Accept files that nobody signed beside the signed ones', BOTH),
   'allow-symlinks': relaxing(
@@ -125,7 +134,7 @@ export const OPTIONS = {
   connections: integer('Transfer and limits', 'Most connections, and files fetched at the same time (1 to 64)', 16, PULL),
   'http-reader': choice('Transfer and limits', 'Who reads plain HTTP answers; library: the HTTP library reads all', 'auto', ['auto', 'library'], BOTH),
   'max-bundle-size': size('Transfer and limits', 'Largest bundle', '64MiB', TRUSTING),
-  'max-entries': integer('Transfer and limits', 'Most entries of a manifest or a model directory', 1_000_000, ALL),
+  'max-entries': integer('Transfer and limits', 'Most entries of a manifest or a model directory', 1_000_000, LISTING),
   'max-file-size': size('Transfer and limits', 'Largest file', '1TiB', WALKING),
   'max-unpacked-size': size('Transfer and limits', 'Most bytes that an archive unpacks to, all members together', '1TiB', PULL),
   'max-unpack-ratio': integer('Transfer and limits', 'Most bytes that an archive unpacks to for each of its own (64 MiB are always allowed)', 100, PULL),
@@ -142,6 +151,8 @@ export const OPTIONS = {
 
   'log-format': choice('Output', 'Form of the log on standard error; auto: human on a terminal, else plain', 'auto', ['auto', 'human', 'plain', 'json'], ALL),
   json: { ...flag('Output', 'Print the result as JSON', false, JSON_OUTPUT), notInFile: true },
+  html: { ...flag('Output', 'Print the report as one HTML page that needs nothing else', false, REPORT), notInFile: true },
+  output: { ...text('Output', 'Write to this file in place of standard output', REPORT), notInFile: true },
   report: text('Output', 'Write the full JSON evidence to this file', BOTH),
   'termination-log': text('Output', 'Where Kubernetes reads the termination message', BOTH, '/dev/termination-log'),
   config: { ...text('Output', 'Read options from this YAML or JSON file', ALL), notInFile: true },

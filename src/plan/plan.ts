@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { HexDigest, NonEmpty } from '../base/brands.ts';
+import type { FormatPolicy } from '../formats/judge.ts';
 import type { HashAlgorithm } from '../oms/manifest.ts';
 import type { ModelPath } from '../oms/path.ts';
 import type { SourceSettings } from '../source/source.ts';
@@ -138,5 +139,22 @@ export type InspectPlan = {
   readonly json: boolean;
 };
 
+/** Which files are looked into, and what they may be. */
+export type ScanPlan = Pick<MeasurePlan, 'model' | 'ignorePaths' | 'ignoreGitPaths' | 'source' | 'timeoutMs'> & {
+  readonly command: 'scan';
+  readonly formats: FormatPolicy;
+  readonly limits: { readonly entries: number };
+  readonly json: boolean;
+};
+
+/** `path`: of the JSON report. Without `output` the result goes to standard output. */
+export type ReportPlan = {
+  readonly command: 'report';
+  readonly path: string;
+  readonly form: 'text' | 'html';
+  readonly output?: string;
+  readonly timeoutMs?: number;
+};
+
 /** What people do beside the gate: no pod waits for it. */
-export type ToolPlan = SignPlan | DigestPlan | InspectPlan;
+export type ToolPlan = SignPlan | DigestPlan | InspectPlan | ScanPlan | ReportPlan;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { HexDigest, NonEmpty } from '../base/brands.ts';
+import type { Format } from '../formats/finding.ts';
 import type { HashAlgorithm } from '../oms/manifest.ts';
 import type { Curve } from '../trust/trust.ts';
 import type { SourcePattern } from './match.ts';
@@ -104,8 +105,8 @@ export type FileChecks = {
 
 /** What the files may be. `verdicts`: format → what happens to it; `allow`: no other formats at all. */
 export type FormatPolicy = {
-  readonly allow: readonly string[] | undefined;
-  readonly verdicts: ReadonlyMap<string, 'deny' | 'warn' | 'allow'>;
+  readonly allow: readonly Format[] | undefined;
+  readonly verdicts: ReadonlyMap<Format, 'deny' | 'warn' | 'allow'>;
   /** `module.name` of imports that pickles may make. */
   readonly pickleImports: readonly string[];
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { type HexDigest, hexDigest } from '../base/brands.ts';
 import { printable } from '../base/redact.ts';
+import { FORMATS, type Format } from '../formats/finding.ts';
 import type { HASH_BYTES, HashAlgorithm } from '../oms/manifest.ts';
 import { choiceOf, countOf, type Field, type Fields, flagOf, invalid, listOf, mapping, sizeOf, spanOf, strictListOf, textOf, timeOf } from './fields.ts';
 import { type Checks, type FileChecks, type FormatPolicy, NO_CHECKS } from './policy.ts';
@@ -90,8 +92,8 @@ function globOf(field: Field): string {
 function readFormats(field: Field): FormatPolicy {
   const node = mapping(field, ['allow', 'deny', 'warn', 'pickleImports']);
   const [allow, deny, warn, imports] = [node.get('allow'), node.get('deny'), node.get('warn'), node.get('pickleImports')];
-  const denied: readonly string[] = deny === undefined ? [] : strictListOf(deny, formatOf);
-  const warned: readonly string[] = warn === undefined ? [] : strictListOf(warn, formatOf);
+  const denied: readonly Format[] = deny === undefined ? [] : strictListOf(deny, formatOf);
+  const warned: readonly Format[] = warn === undefined ? [] : strictListOf(warn, formatOf);
   const both = denied.find((format) => warned.includes(format));
   if (both !== undefined) throw invalid(field, `has '${both}' under deny and under warn`);
   return {
@@ -101,10 +103,11 @@ function readFormats(field: Field): FormatPolicy {
   };
 }
 
-function formatOf(field: Field): string {
+function formatOf(field: Field): Format {
   const name = textOf(field);
-  if (/^[a-z][a-z0-9-]{0,30}$/.test(name)) return name;
-  throw invalid(field, 'must be the name of a format, such as safetensors');
+  const format = FORMATS.find((known) => known === name);
+  if (format !== undefined) return format;
+  throw invalid(field, `must be one of ${FORMATS.join(', ')}`);
 }
 
 function importOf(field: Field): string {
@@ -117,9 +120,10 @@ function importOf(field: Field): string {
 export function formatFlags(verdicts: readonly string[], allow: string | undefined): FormatPolicy | undefined {
   if (verdicts.length === 0 && allow === undefined) return undefined;
   const pairs = verdicts.map((text) => {
-    const [, name, verdict] = /^([^=]*)=(deny|warn)$/.exec(text) ?? [];
-    if (name === undefined) throw invalid({ where: '--format' }, `'${printable(text, 80)}' must be FORMAT=deny or FORMAT=warn`);
-    return [formatOf({ value: name, where: '--format' }), verdict === 'deny' ? 'deny' : 'warn'] as const;
+    const [, name, verdict] = /^([^=]*)=(deny|warn|allow)$/.exec(text) ?? [];
+    if (verdict !== 'deny' && verdict !== 'warn' && verdict !== 'allow')
+      throw invalid({ where: '--format' }, `'${printable(text, 80)}' must be FORMAT=deny, FORMAT=warn or FORMAT=allow`);
+    return [formatOf({ value: name, where: '--format' }), verdict] as const;
   });
   return {
     allow: allow?.split(',').map((name) => formatOf({ value: name.trim(), where: '--allow-formats' })),

@@ -38,6 +38,9 @@ export type SignatureEvidence = {
   readonly problems: readonly string[];
 };
 
+/** What a file was recognised as by its content; judged only where a rule asked for it. */
+export type FormatEvidence = { readonly path: string; readonly formats: readonly string[] };
+
 /** What is known of one model so far: it grows while the pipeline runs, so that a failure still tells what was established before it. */
 export type ModelEvidence = {
   readonly source: string;
@@ -52,6 +55,7 @@ export type ModelEvidence = {
   signatures?: readonly SignatureEvidence[];
   /** What a mode other than enforce let through. */
   waived?: { readonly code: ErrorCode; readonly message: string }[];
+  formats?: readonly FormatEvidence[];
   files: readonly FileEvidence[];
   notRequested: readonly string[];
   readonly warnings: string[];

@@ -135,7 +135,7 @@ function sentence(event: Event): string {
     case 'unpacking':
       return `unpacking ${event.archive} (${formatBytes(event.sizeBytes)})`;
     case 'treeRead':
-      return `hashing ${event.files} files (${formatBytes(event.totalBytes)}) of ${event.source}`;
+      return `reading ${event.files} files (${formatBytes(event.totalBytes)}) of ${event.source}`;
     case 'fileRetried':
       return `${event.path}: attempt ${event.attempt} failed (${event.error.code}: ${event.error.message}); trying again`;
     case 'published':

@@ -5,12 +5,17 @@ import { dirname } from 'node:path';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 
-/** Writes the report beside its name and renames it: a reader sees all of it or nothing. @throws IO */
+/** @throws IO */
 export async function writeReport(path: string, report: object): Promise<void> {
+  await writeWhole(path, `${JSON.stringify(report, undefined, 2)}\n`);
+}
+
+/** Writes a report beside its name and renames it: a reader sees all of it or nothing. @throws IO */
+export async function writeWhole(path: string, text: string): Promise<void> {
   const temporary = `${path}.tmp-${process.pid}`;
   try {
     await using file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o644);
-    await file.writeFile(`${JSON.stringify(report, undefined, 2)}\n`);
+    await file.writeFile(text);
     await file.sync();
     await rename(temporary, path);
     await using directory = await open(dirname(path), constants.O_RDONLY);

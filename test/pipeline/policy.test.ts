@@ -116,11 +116,78 @@ describe('flags and a policy', () => {
     expect((await verifyHere(model, { flags: { ...flags, 'require-timestamp': true } })).reason).toBe('TIMESTAMP_INVALID');
     expect((await verifyHere(model, { flags: { ...flags, 'signed-after': 'yesterday' } })).reason).toBe('CONFIG_INVALID');
   });
+});
 
-  test('rules about formats are never silently skipped', async () => {
-    expect((await verifyHere(model, { flags: { 'public-key': [ALICE.publicPem], format: ['pickle=deny'] } })).reason).not.toBe('OK');
-    expect((await pull(policy('require: alice\nformats: { deny: [pickle] }'))).reason).not.toBe('OK');
+describe('rules about formats', () => {
+  // An empty dictionary, and a call of os.system.
+  const HARMLESS = Buffer.from('\x80\x02}.', 'latin1');
+  const HOSTILE = Buffer.from("cos\nsystem\n(S'id'\ntR.", 'latin1');
+  const publish = (files: Files): void => {
+    model = space.at(`model-${Object.keys(files).length}-${files['weights.bin']?.length ?? 0}`);
+    writeTree(model, signed(files));
+  };
+  const PLAIN = { 'config.json': '{}', 'README.md': 'a model' };
+
+  test('look at content, not at names, of signed files, before they are published and in place', async () => {
+    publish({ ...PLAIN, 'weights.safetensors': HARMLESS });
+    const allowed = policy('require: alice\nformats: { allow: [safetensors, json, text] }');
+    expect(await both(allowed)).toEqual(['FORMAT_DENIED', 'FORMAT_DENIED']);
     expect(landed()).toEqual({});
+    publish({ ...PLAIN, 'weights.bin': HARMLESS });
+    const outcome = await pull(allowed);
+    expect(outcome).toMatchObject({ reason: 'FORMAT_DENIED', exitCode: 1 });
+    expect(outcome.error?.message).toContain("'weights.bin' is pickle");
+    expect(outcome.error?.message).toContain("rule 'the rule'");
+    expect(landed()).toEqual({});
+  });
+
+  test('let plain data pass, and keep what each file is as evidence', async () => {
+    publish(PLAIN);
+    const outcome = await pull(policy('require: alice\nformats: { allow: [safetensors, json, text] }'));
+    expect(outcome.reason).toBe('OK');
+    expect(outcome.evidence.models[0]?.formats).toEqual(
+      expect.arrayContaining([
+        { path: 'config.json', formats: ['json'] },
+        { path: 'README.md', formats: ['text'] },
+      ]),
+    );
+  });
+
+  test('refuse imports that weights do not need, also where pickles are allowed, unless the import is', async () => {
+    publish({ ...PLAIN, 'weights.bin': HOSTILE });
+    const allow = (more: string) => policy(`require: alice\nformats: { allow: [json, text, pickle]${more} }`);
+    const outcome = await pull(allow(''));
+    expect(outcome).toMatchObject({ reason: 'PICKLE_IMPORT', exitCode: 1 });
+    expect(outcome.error?.message).toContain('os.system');
+    expect(landed()).toEqual({});
+    expect((await check(allow(', pickleImports: [os.system]'))).reason).toBe('OK');
+  });
+
+  test('may only warn, and say so', async () => {
+    publish({ ...PLAIN, 'weights.bin': HARMLESS });
+    const told = await check(policy('require: alice\nformats: { warn: [pickle] }'));
+    expect(told.reason).toBe('OK');
+    expect(told.evidence.models[0]).toMatchObject({ verdict: 'verified', warnings: [expect.stringContaining("'weights.bin' is pickle")] });
+    const lenient = await check(policy('require: alice\nmode: warn\nformats: { deny: [pickle] }'));
+    expect(lenient.reason).toBe('OK');
+    expect(lenient.evidence.models[0]).toMatchObject({ verdict: 'warned', waived: [{ code: 'FORMAT_DENIED' }] });
+  });
+
+  test('have short flags', async () => {
+    publish({ ...PLAIN, 'weights.bin': HARMLESS });
+    const key = { 'public-key': [ALICE.publicPem] };
+    const verify = async (flags: Flags) => (await verifyHere(model, { flags: { ...key, ...flags } })).reason;
+    expect(await verify({ format: ['pickle=deny'] })).toBe('FORMAT_DENIED');
+    expect(await verify({ format: ['pickle=warn'] })).toBe('OK');
+    expect(await verify({ 'allow-formats': 'json,text' })).toBe('FORMAT_DENIED');
+    expect(await verify({ 'allow-formats': 'json,text', format: ['pickle=allow'] })).toBe('OK');
+    expect(await verify({ 'allow-formats': 'json,txt' })).toBe('CONFIG_INVALID');
+  });
+
+  test('of every layer hold: flags cannot allow what the policy denies', async () => {
+    publish({ ...PLAIN, 'weights.bin': HARMLESS });
+    const denied = policy('require: alice\nformats: { deny: [pickle] }');
+    expect((await check(denied, { format: ['pickle=allow'] })).reason).toBe('FORMAT_DENIED');
   });
 });
 
