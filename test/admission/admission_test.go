@@ -368,11 +368,11 @@ func TestFloor(t *testing.T) {
 		{admission.Create, "model-gate-floor", false, refusal},
 		{admission.Update, "model-gate-floor", false, refusal},
 		{admission.Delete, "model-gate-floor", false, refusal},
-		{admission.Delete, "", false, ""}, // a deletion of many is asked about one by one as well
+		{admission.Delete, "anything", false, ""},
 		{admission.Create, "model-gate-floor", true, ""},
 		{admission.Delete, "model-gate-floor", true, ""},
 	} {
-		request := Request{Operation: c.operation, Resource: "configmaps", Kind: "ConfigMap", Name: c.name, Params: params, MayManage: c.may}
+		request := Request{Operation: c.operation, Resource: "configmaps", Kind: "ConfigMap", Params: params, MayManage: c.may}
 		if c.operation == admission.Delete {
 			request.Old = named(c.name)
 		} else {

@@ -30,7 +30,6 @@ type Request struct {
 	Resource     string
 	Subresource  string
 	Kind         string
-	Name         string
 	Object, Old  runtime.Object
 	Params       *corev1.ConfigMap
 	MayManage    bool
@@ -39,17 +38,17 @@ type Request struct {
 
 type expression struct {
 	name, text string
-	kind       *celgo.Type
+	kinds      []*celgo.Type
 }
 
 func (e expression) GetExpression() string      { return e.text }
-func (e expression) ReturnTypes() []*celgo.Type { return []*celgo.Type{e.kind} }
+func (e expression) ReturnTypes() []*celgo.Type { return e.kinds }
 func (e expression) GetName() string            { return e.name }
 func conditions(texts []string, kind *celgo.Type) []cel.ExpressionAccessor {
 	all := make([]cel.ExpressionAccessor, len(texts))
 	for i, text := range texts {
 		if text != "" {
-			all[i] = expression{text: text, kind: kind}
+			all[i] = expression{text: text, kinds: []*celgo.Type{kind}}
 		}
 	}
 	return all
@@ -69,12 +68,12 @@ func Evaluate(policy *registration.ValidatingAdmissionPolicy, request Request) (
 	}
 	declared := cel.OptionalVariableDeclarations{HasParams: policy.Spec.ParamKind != nil, HasAuthorizer: true}
 	for _, variable := range policy.Spec.Variables {
-		result := compiler.CompileAndStoreVariable(expression{name: variable.Name, text: variable.Expression, kind: celgo.DynType}, declared, environment.NewExpressions)
+		result := compiler.CompileAndStoreVariable(expression{name: variable.Name, text: variable.Expression, kinds: []*celgo.Type{celgo.AnyType, celgo.DynType}}, declared, environment.NewExpressions)
 		if result.Error != nil {
 			return Verdict{}, fmt.Errorf("variable %s: %v", variable.Name, result.Error)
 		}
 	}
-	attributes := admission.NewAttributesRecord(request.Object, request.Old, schema.GroupVersionKind{Version: "v1", Kind: request.Kind}, "inference", request.Name,
+	attributes := admission.NewAttributesRecord(request.Object, request.Old, schema.GroupVersionKind{Version: "v1", Kind: request.Kind}, "inference", "",
 		schema.GroupVersionResource{Version: "v1", Resource: request.Resource}, request.Subresource, request.Operation, nil, false, &user.DefaultInfo{Name: "developer"})
 	versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedKind: attributes.GetKind()}
 	versioned.VersionedObject.Set(request.Object)
