@@ -329,6 +329,48 @@ func TestEachValidationHasACase(t *testing.T) {
 	}
 }
 
+// As KServe's webhook makes it: bare pairs, credentials by name, the policy as text, since it cannot mount the floor.
+func TestKServe(t *testing.T) {
+	policy, params := policyOf(t, "model-gate"), parameters(t)
+	pod := func() *corev1.Pod {
+		text := &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "model-gate-floor"}, Key: "policy.yaml"}}
+		initializer := corev1.Container{Name: "storage-initializer", Image: placeholder, Args: []string{"oms+s3://models/iris/v3", "/mnt/models"}, Env: []corev1.EnvVar{
+			{Name: "MODEL_GATE_POLICY", ValueFrom: text}, {Name: "STORAGE_CONFIG", Value: "{}"}, {Name: "STORAGE_OVERRIDE_CONFIG", Value: "{}"},
+			{Name: "HF_HUB_ENABLE_HF_TRANSFER", Value: "1"}, {Name: "HF_XET_HIGH_PERFORMANCE", Value: "1"}, {Name: "HF_XET_NUM_CONCURRENT_RANGE_GETS", Value: "8"},
+			{Name: "S3_USE_HTTPS", Value: "1"}, {Name: "AWS_DEFAULT_REGION", Value: "us-east-1"}, {Name: "AWS_ENDPOINT_URL", Value: "https://minio.storage:9000"},
+		}}
+		mount(&initializer, "kserve-provision-location", "/mnt/models")
+		server := corev1.Container{Name: "kserve-container", Image: "kserve/sklearnserver:v0.20.0", VolumeMounts: []corev1.VolumeMount{
+			{Name: "kserve-provision-location", MountPath: "/mnt/models", ReadOnly: true},
+		}}
+		volume := corev1.Volume{Name: "kserve-provision-location", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
+		return &corev1.Pod{Spec: corev1.PodSpec{InitContainers: []corev1.Container{initializer}, Containers: []corev1.Container{server}, Volumes: []corev1.Volume{volume}}}
+	}
+	for _, change := range []change{
+		{"as it comes", func(*corev1.Pod) {}, ""},
+		{"the policy as plain text", func(p *corev1.Pod) {
+			p.Spec.InitContainers[0].Env[0] = corev1.EnvVar{Name: "MODEL_GATE_POLICY", Value: "x"}
+		}, floor},
+		{"a policy that may be missing", func(p *corev1.Pod) { p.Spec.InitContainers[0].Env[0].ValueFrom.ConfigMapKeyRef.Optional = &yes }, floor},
+		{"a policy of one's own", func(p *corev1.Pod) { p.Spec.InitContainers[0].Env[0].ValueFrom.ConfigMapKeyRef.Name = "mine" }, floor},
+		{"another key", func(p *corev1.Pod) { p.Spec.InitContainers[0].Env[0].ValueFrom.ConfigMapKeyRef.Key = "mine" }, floor},
+		{"the policy said twice", func(p *corev1.Pod) {
+			p.Spec.InitContainers[0].Env = append(p.Spec.InitContainers[0].Env, corev1.EnvVar{Name: "MODEL_GATE_POLICY", Value: "x"})
+		}, floor},
+		{"the policy said again as an argument", func(p *corev1.Pod) {
+			p.Spec.InitContainers[0].Args = append(p.Spec.InitContainers[0].Args, "--policy=/mnt/models/mine.yaml")
+		}, floor},
+		{"KServe's own initializer", func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "kserve/storage-initializer:v0.20.0" }, noGate},
+		{"the annotation that makes the model writable", func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].ReadOnly = false }, readOnly},
+	} {
+		t.Run(change.what, func(t *testing.T) {
+			changed := pod()
+			change.apply(changed)
+			decide(t, policy, Request{Operation: admission.Create, Resource: "pods", Kind: "Pod", Object: changed, Params: params}, change.refusal)
+		})
+	}
+}
+
 func TestParameters(t *testing.T) {
 	policy, base := policyOf(t, "model-gate"), enforced(t, "overlays/enforced")
 	for _, images := range []string{"", "registry.example.com/model-gate:1", "registry.example.com/model-gate@sha256:00", "*"} {
