@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import * as v from 'valibot';
+import { parse, stringify } from 'yaml';
 import { must } from './process.ts';
 
 const K8S = new URL('../../../k8s', import.meta.url).pathname;
@@ -14,7 +16,7 @@ export type Overlay = {
   /** PEM text for the ConfigMap, or no trust component at all. */
   readonly trust: { readonly kind: 'key'; readonly pem: string } | { readonly kind: 'none' };
   readonly args: readonly string[];
-  /** JSON patch operations on the pod. */
+  /** JSON patch operations on the pod, from its spec on. */
   readonly patch?: readonly PatchOperation[];
 };
 
@@ -23,16 +25,20 @@ export type PatchOperation = { readonly op: 'add' | 'replace' | 'remove'; readon
 /** The pod's name and what podman cannot take from the manifest: see docs/image.md. */
 export type PodmanPod = { readonly name: string; readonly port: number; readonly terminationLog: string };
 
-/** Renders the shipped kustomization with the scenario's changes. The pod is called `<pod.name>-model-server`. */
-export function render(folder: string, overlay: Overlay, images: Images, pod: PodmanPod): Promise<string> {
-  const target = { kind: 'Pod', name: 'model-server' };
+/** Renders the shipped kustomization with the scenario's changes, and the pod of its Deployment. It is called `<pod.name>-model-server`. */
+export async function render(folder: string, overlay: Overlay, images: Images, pod: PodmanPod): Promise<string> {
+  const target = { kind: 'Deployment', name: 'model-server' };
   const patch = [{ op: 'replace', path: '/spec/initContainers/0/args', value: overlay.args }, ...(overlay.patch ?? []), ...podmanPatch(pod)];
-  const common = { patches: [{ target, patch: JSON.stringify(patch) }] };
-  if (overlay.trust.kind === 'none') {
-    return kustomize(folder, pod.name, { resources: [join(K8S, 'base')], components: [join(K8S, 'components', overlay.source)], ...common }, images);
-  }
-  const configMapGenerator = [{ name: 'model-publisher', behavior: 'replace', literals: [`publisher.pem=${overlay.trust.pem}`] }];
-  return kustomize(folder, pod.name, { resources: [join(K8S, 'overlays', overlay.source)], configMapGenerator, ...common }, images);
+  const inTemplate = patch.map((operation) => ({ ...operation, path: `/spec/template${operation.path}` }));
+  const common = { patches: [{ target, patch: JSON.stringify(inTemplate) }] };
+  const trusting = overlay.trust.kind === 'key' && {
+    configMapGenerator: [{ name: 'model-publisher', behavior: 'replace', literals: [`publisher.pem=${overlay.trust.pem}`] }],
+  };
+  const rendered =
+    overlay.trust.kind === 'none'
+      ? { resources: [join(K8S, 'base')], components: [join(K8S, 'components/source', overlay.source === 's3' ? 's3-keys' : overlay.source)] }
+      : { resources: [join(K8S, 'overlays', overlay.source)] };
+  return kustomize(folder, pod.name, { ...rendered, ...trusting, ...common }, images);
 }
 
 /**
@@ -142,7 +148,21 @@ async function kustomize(folder: string, prefix: string, { resources, components
   };
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization, null, 2));
-  return (await must('kustomize', ['build', folder])).split(SEPARATOR).map(ownVolume).join(SEPARATOR);
+  return (await must('kustomize', ['build', folder])).split(SEPARATOR).map(podOf).map(ownVolume).join(SEPARATOR);
+}
+
+const Deployment = v.object({
+  kind: v.literal('Deployment'),
+  metadata: v.object({ name: v.string() }),
+  spec: v.object({ template: v.object({ metadata: v.looseObject({}), spec: v.looseObject({}) }) }),
+});
+
+/** Podman restarts a Deployment's containers for ever; a pod ends, and has the name it is asked for by. */
+function podOf(document: string): string {
+  const parsed = v.safeParse(Deployment, parse(document));
+  if (!parsed.success) return document;
+  const { metadata, spec } = parsed.output;
+  return stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { ...spec.template.metadata, name: metadata.name }, spec: spec.template.spec }, { lineWidth: 0 });
 }
 
 /** An emptyDir is podman's volume of that bare name, shared by all pods that have one called so. */

@@ -36,8 +36,23 @@ export async function makeModels(folder: string): Promise<Models> {
   await appendFile(join(shelf, 'broken-bundle', 'model.sig'), '}');
   await rm(join(shelf, 'incomplete', 'config.json'));
   await rm(join(shelf, 'unsigned', 'model.sig'));
+  await makeArchives(folder, shelf);
   const mountedKeys = await mountLikeKubelet(join(folder, 'mounted-keys'), 'publisher.pem', publisher.publicKey);
   return { shelf, files, publicKey: publisher.publicKey, otherPublicKey: keyPair().publicKey, mountedKeys };
+}
+
+/** The archive is what is signed, its bundle lies beside it; of the other, one byte in the middle was changed. */
+async function makeArchives(folder: string, shelf: string): Promise<void> {
+  const archive = join(shelf, 'archive.tar.gz');
+  const stage = join(folder, 'archive');
+  await must('tar', ['--create', '--gzip', '--file', archive, '--directory', join(shelf, 'good'), '--exclude', './model.sig', '.']);
+  await mkdir(stage);
+  await cp(archive, join(stage, 'archive.tar.gz'));
+  await must('model_signing', ['sign', 'key', stage, '--signature', `${archive}.sig`, '--private_key', join(folder, 'private.pem')]);
+  const changed = join(shelf, 'changed', 'archive.tar.gz');
+  await cp(archive, changed);
+  await cp(`${archive}.sig`, `${changed}.sig`);
+  await flipByte(changed, 700_001);
 }
 
 function sampleFiles(): ReadonlyMap<string, Buffer> {

@@ -49,12 +49,18 @@ export function scenarios(world: World): readonly Scenario[] {
     source: 'pvc',
     trust: publisher,
     args: ['verify', `/mnt/models/${model}`],
-    patch: [{ op: 'replace', path: '/spec/volumes/0/persistentVolumeClaim/claimName', value: world.claim }],
+    patch: [{ op: 'replace', path: '/spec/volumes/1/persistentVolumeClaim/claimName', value: world.claim }],
   });
   const kserve =
     (model: ModelName): Scenario['manifest'] =>
     (_folder, pod) =>
       kservePod([`s3://models/${model}`, '/mnt/models'], s3Environment(world), models.publicKey, world.images, pod);
+
+  // KServe's webhook makes the URI out of the storage spec, and hands the secret over as it is.
+  const storageSpec =
+    (uri: string): Scenario['manifest'] =>
+    (_folder, pod) =>
+      kservePod([uri, '/mnt/models'], storageEnvironment(world), models.publicKey, world.images, pod);
 
   const operator = (command: string, model: ModelName): Overlay => asOperator(pvc(model), command, `/mnt/models/${model}`, models.mountedKeys);
 
@@ -66,6 +72,29 @@ export function scenarios(world: World): readonly Scenario[] {
     shipped('a good model, any UID of group 0', { ...http('good'), patch: ANY_UID }, VERIFIED),
     shipped('a good model, keys mounted as the kubelet does', { ...http('good'), patch: mountedKeys(models.mountedKeys) }, VERIFIED),
     { title: 'a good model from S3, called as KServe does', manifest: kserve('good'), served: '', mode: 'pull', expect: VERIFIED },
+    { title: "a good model by KServe's storage spec", manifest: storageSpec('s3://models/good'), served: '', mode: 'pull', expect: VERIFIED },
+    { title: "a signed archive by KServe's storage spec", manifest: storageSpec('s3://models/archive.tar.gz'), served: '', mode: 'pull', expect: VERIFIED },
+    {
+      title: "a changed archive by KServe's storage spec",
+      manifest: storageSpec('s3://models/changed/archive.tar.gz'),
+      served: '',
+      mode: 'pull',
+      expect: { exitCode: 1, reason: 'DIGEST_MISMATCH' },
+    },
+    {
+      title: "two models in KServe's pairs",
+      manifest: (_folder, pod) =>
+        kservePod(
+          ['s3://models/good', '/mnt/models/base', 's3://models/good', '/mnt/models/lora'],
+          storageEnvironment(world),
+          models.publicKey,
+          world.images,
+          pod,
+        ),
+      served: 'base',
+      mode: 'pull',
+      expect: VERIFIED,
+    },
     shipped('a good model, as the operator calls the reference', operator('model_signing', 'good'), VERIFIED, 'good'),
     shipped('a good model, as the operator calls its agent', operator('validation-agent', 'good'), VERIFIED, 'good'),
     shipped('one flipped byte, as the operator calls the reference', operator('model_signing', 'tampered'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
@@ -133,6 +162,28 @@ function copied(world: World, inPlace: Overlay): Overlay {
       { op: 'add', path: '/spec/volumes/-', value: { name: 'source', persistentVolumeClaim: { claimName: world.claim, readOnly: true } } },
       { op: 'add', path: '/spec/initContainers/0/volumeMounts/-', value: { name: 'source', mountPath: `/mnt/pvc/${world.claim}`, readOnly: true } },
     ],
+  };
+}
+
+/** All that KServe's webhook sets for `storage: {key, parameters}`: the secret, what the service says over it, and its tuning. */
+function storageEnvironment(world: World): Record<string, string> {
+  const secret = {
+    type: 's3',
+    bucket: 'models',
+    endpoint_url: world.nowhere,
+    region: 'us-east-1',
+    access_key_id: S3_CREDENTIALS.accessKeyId,
+    secret_access_key: S3_CREDENTIALS.secretAccessKey,
+    anonymous: 'False',
+  };
+  return {
+    STORAGE_CONFIG: JSON.stringify(secret),
+    STORAGE_OVERRIDE_CONFIG: JSON.stringify({ endpoint_url: world.s3 }),
+    HF_XET_NUM_CONCURRENT_RANGE_GETS: '8',
+    S3_MAX_FILE_CONCURRENCY: '4',
+    S3_CONNECT_TIMEOUT: '15',
+    S3_READ_TIMEOUT: '30',
+    CA_BUNDLE_VOLUME_MOUNT_POINT: '/etc/ssl/custom-certs',
   };
 }
 
