@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { AppError } from '../../src/base/errors.ts';
 import type { Connections } from '../../src/transfer/connections.ts';
 import type { HttpObject, HttpRequest, HttpTransport } from '../../src/transfer/http.ts';
-import { FIRST_BYTES, LEAST_RANGE_BYTES, readObject, type Sink } from '../../src/transfer/ranged.ts';
+import { FIRST_BYTES, RANGE_BYTES, readObject, type Sink } from '../../src/transfer/ranged.ts';
 import { readFrom } from '../support/bodies.ts';
 
 // No real pauses between attempts.
@@ -12,7 +12,7 @@ vi.mock('node:timers/promises', () => ({
   setTimeout: async (_ms: number, _value: unknown, options?: { signal?: AbortSignal }) => options?.signal?.throwIfAborted(),
 }));
 
-const content = randomBytes(FIRST_BYTES + 2 * LEAST_RANGE_BYTES + 1000);
+const content = randomBytes(FIRST_BYTES + 2 * RANGE_BYTES + 1000);
 const locator = { kind: 'http', url: 'http://h/o', headers: {} } as const;
 const broken = (): AppError => new AppError('SOURCE_UNAVAILABLE', 'the connection broke', { context: { retry: 'again' } });
 
@@ -111,7 +111,7 @@ describe('an object read in ranges', () => {
   test('arrives whole and in order over one connection, each range pinned to the ETag of the first', async () => {
     const server = transportWith([]);
     expect((await read(server)).equals(content)).toBe(true);
-    expect(server.requests.map(({ range }) => range?.start)).toEqual([0, FIRST_BYTES, FIRST_BYTES + LEAST_RANGE_BYTES, FIRST_BYTES + 2 * LEAST_RANGE_BYTES]);
+    expect(server.requests.map(({ range }) => range?.start)).toEqual([0, FIRST_BYTES, FIRST_BYTES + RANGE_BYTES, FIRST_BYTES + 2 * RANGE_BYTES]);
     expect(server.requests.slice(1).every(({ ifMatch }) => ifMatch === '"v1"')).toBe(true);
     expect(server.mostOpen()).toBe(1);
   });
