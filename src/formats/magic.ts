@@ -42,7 +42,7 @@ const MAGIC: readonly (readonly [Buffer, Format, string])[] = (
   ] as const
 ).map(([bytes, format, detail]) => [Buffer.from(bytes, 'latin1'), format, detail] as const);
 
-/** Two letters are no evidence: the header they announce has to be there, or the stub that every linker puts in. */
+/** Two letters are no evidence: the header they announce has to be there, or the small DOS program that every linker puts in. */
 function isPortableExecutable(head: Buffer): boolean {
   if (head.length < 64 || head.toString('latin1', 0, 2) !== 'MZ') return false;
   const at = head.readUInt32LE(60);

@@ -17,10 +17,11 @@ import { checkIdentity } from '../policy/identity.ts';
 import { type Selection, select } from '../policy/selection.ts';
 import type { Evidence, ModelEvidence } from '../report/evidence.ts';
 import type { Environment, Source } from '../source/source.ts';
-import type { Signer, TrustAnchors } from '../trust/trust.ts';
+import type { TrustAnchors } from '../trust/trust.ts';
 import { verifySignature } from '../trust/verify.ts';
 import { openAnchors } from './anchors.ts';
 import { type FoundBundle, findBundle } from './bundle.ts';
+import { describeSigner } from './describeSigner.ts';
 import type { Judgement, Ruling } from './judge.ts';
 import type { Layer } from './layers.ts';
 
@@ -43,7 +44,7 @@ export type Gate =
 /** Loads whom to trust and what to ask for, before anything else is fetched. @throws as openAnchors and openLayers */
 export async function openGate(plan: Plan, deps: GateDeps): Promise<Gate> {
   const { trust, narrowing } = plan;
-  const short = narrowing.signedAfter !== undefined || narrowing.requireTimestamp || narrowing.formats.length > 0 || narrowing.allowFormats !== undefined;
+  const short = narrowing.signedAfter !== undefined || narrowing.requireTimestamp || narrowing.formats !== undefined;
   if (trust !== undefined && plan.policy === undefined && deps.floor.kind === 'absent' && !short && narrowing.mode === 'enforce')
     return { kind: 'flags', trust, anchors: await openAnchors({ trust, source: plan.source }, deps) };
   return { kind: 'layers', layers: await (await import('./layers.ts')).openLayers(plan, deps) };
@@ -170,18 +171,4 @@ export async function recordModel<T>(deps: GateDeps, facts: { source: string; de
 export function warn(deps: GateDeps, model: ModelEvidence, message: string): void {
   model.warnings.push(message);
   deps.emit({ kind: 'warning', message });
-}
-
-/** One line for people: who signed. */
-export function describeSigner(signer: Signer): string {
-  switch (signer.kind) {
-    case 'key':
-      return `key ${signer.fingerprint.slice(0, 16)}… (${signer.curve})`;
-    case 'certificate':
-      return printable(`certificate '${signer.subject}' issued by '${signer.issuer}'`, 300);
-    case 'sigstore':
-      return printable(`${signer.identity} (issuer ${signer.issuer})`, 300);
-    case 'nobody':
-      return 'nobody who is trusted';
-  }
 }

@@ -19,6 +19,7 @@ import type { Signer } from '../trust/trust.ts';
 import { verifySignature } from '../trust/verify.ts';
 import { type FoundBundle, findBundle, readNamedBundle } from './bundle.ts';
 import type { FormatRule } from './contents.ts';
+import { describeSigner } from './describeSigner.ts';
 import type { GateDeps } from './gate.ts';
 import type { Layer } from './layers.ts';
 
@@ -265,7 +266,7 @@ async function examine(bundle: FoundBundle, ruling: Ruling, plan: Plan, deps: Ga
       }
     }
   }
-  if (signer !== undefined) deps.emit({ kind: 'signatureVerified', signer: describe(signer), method: signer.kind });
+  if (signer !== undefined) deps.emit({ kind: 'signatureVerified', signer: describeSigner(signer), method: signer.kind });
   return { bundle, parsed, ...(manifest !== undefined && { manifest }), ...(signer !== undefined && { signer }), satisfies, errors, problems };
 }
 
@@ -436,17 +437,4 @@ function unsignedFiles(active: readonly Ruled[], plan: Plan): 'refuse' | 'ignore
   const files = active.filter(({ layer }) => layer.kind !== 'flags');
   const asked = plan.unsignedFiles === 'ignore' || files.some((ruled) => ruled.layer.kind === 'policy' && tolerates(ruled));
   return asked && files.every((ruled) => ruled.mode !== 'enforce' || tolerates(ruled)) ? 'ignore' : 'refuse';
-}
-
-function describe(signer: Signer): string {
-  switch (signer.kind) {
-    case 'key':
-      return `key ${signer.fingerprint.slice(0, 16)}…`;
-    case 'certificate':
-      return printable(`certificate '${signer.subject}'`, 300);
-    case 'sigstore':
-      return printable(`${signer.identity} (issuer ${signer.issuer})`, 300);
-    case 'nobody':
-      return 'nobody';
-  }
 }

@@ -12,7 +12,6 @@ import { timeOf } from '../policy/fields.ts';
 import { checkIdentity } from '../policy/identity.ts';
 import { type Checks, type Material, NO_CHECKS, type Policy, type SignerSpec } from '../policy/policy.ts';
 import { type Layer as FileLayer, readPolicy } from '../policy/read.ts';
-import { formatFlags } from '../policy/readChecks.ts';
 import { signersOf } from '../policy/requirement.ts';
 import { differs } from '../policy/signer.ts';
 import type { Signer, TrustAnchors } from '../trust/trust.ts';
@@ -164,12 +163,12 @@ async function flagsLayer(plan: Plan, deps: MaterialDeps): Promise<Layer | undef
 
 /** @throws CONFIG_INVALID */
 function checksOf({ narrowing, expectDigests }: Plan): Checks {
-  const { signedAfter, requireTimestamp, formats, allowFormats } = narrowing;
+  const { signedAfter, requireTimestamp, formats } = narrowing;
   return asConfig(() => ({
     ...NO_CHECKS,
     signedAfter: signedAfter === undefined ? undefined : timeOf({ value: signedAfter, where: '--signed-after' }),
     timestamp: requireTimestamp,
-    formats: formatFlags(formats, allowFormats),
+    formats,
     allowDigests: expectDigests.length > 0 ? (expectDigests as readonly HexDigest[]) : undefined,
   }));
 }

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { AppError, asAppError, type ErrorCode } from '../base/errors.ts';
+import { AppError, type ErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import { identify } from '../formats/identify.ts';
 import { judgeFormats } from '../formats/judge.ts';
 import { GIT_PATHS } from '../oms/manifest.ts';
 import type { ScanPlan } from '../plan/plan.ts';
 import { openSource } from '../source/open.ts';
 import { Dir, unreadable } from '../store/dir.ts';
 import { type OddEntry, readTree } from '../store/tree.ts';
-import { byteSourceOf } from './byteSource.ts';
 import { openBelow } from './localFile.ts';
+import { inLanes, lookAt } from './look.ts';
 import type { ToolDeps } from './measure.ts';
 
 /** A file, or what should be one, and what is wrong with it. `path` is printable. */
@@ -37,8 +35,6 @@ export type Scan = {
 
 type Listing = { readonly names: readonly string[]; readonly odd: readonly OddEntry[]; readonly totalBytes: number };
 
-/** One file may need 64 MiB at once, and what it decompresses to besides; more at a time would hardly be faster. */
-const LANES = 2;
 const MAX_PROBLEMS = 20;
 /** Worst first. */
 const SEVERITY: readonly ErrorCode[] = ['PICKLE_IMPORT', 'FORMAT_MALFORMED', 'FORMAT_DENIED', 'FILE_TYPE', 'NAME_INVALID'];
@@ -79,49 +75,24 @@ async function single(root: Dir, name: string): Promise<Listing> {
   return { names: [name], odd: [], totalBytes: (await root.lstat(name)).size };
 }
 
-/** A few at a time. The first failure stops the others, and is what is thrown once they have stopped. */
 async function scanAll(root: Dir, names: readonly string[], plan: ScanPlan, deps: ToolDeps): Promise<readonly ScannedFile[]> {
-  const giveUp = new AbortController();
-  const signal = AbortSignal.any([deps.signal, giveUp.signal]);
   const modelFiles = new Set(names);
-  const queue = names.values();
   const scanned: ScannedFile[] = [];
-  const work = async (): Promise<void> => {
-    try {
-      for (const name of queue) {
-        const file = await scanFile(root, name, plan, modelFiles, signal);
-        scanned.push(file);
-        deps.emit({ kind: 'bytes', bytes: file.sizeBytes });
-        deps.emit({ kind: 'fileDone', path: file.path, sizeBytes: file.sizeBytes, origin: 'inPlace' });
-      }
-    } catch (error) {
-      giveUp.abort(error);
-    }
-  };
-  await Promise.all(Array.from({ length: LANES }, work));
-  if (signal.aborted) throw asAppError(signal.reason);
+  await inLanes(names, deps.signal, async (name, signal) => {
+    const file = await scanFile(root, name, plan, modelFiles, signal);
+    scanned.push(file);
+    deps.emit({ kind: 'bytes', bytes: file.sizeBytes });
+    deps.emit({ kind: 'fileDone', path: file.path, sizeBytes: file.sizeBytes, origin: 'inPlace' });
+  });
   return scanned;
 }
 
 async function scanFile(root: Dir, name: string, plan: ScanPlan, modelFiles: ReadonlySet<string>, signal: AbortSignal): Promise<ScannedFile> {
-  signal.throwIfAborted();
-  const display = printable(name);
   await using file = await openBelow(root, name).catch((error: unknown) => {
     throw unreadable(error, name);
   });
-  const before = await stateOf(file);
-  const findings = await identify(byteSourceOf(file, before.sizeBytes, display, signal), name);
-  // A verdict on bytes that were written meanwhile is a verdict on neither state.
-  if ((await stateOf(file)).identity !== before.identity) {
-    throw new AppError('SOURCE_CHANGED', `'${display}' was written to while it was scanned`, { context: { path: display, retry: 'no' } });
-  }
-  const formats = [...new Set(findings.flatMap((finding) => (finding.kind === 'format' ? [finding.format] : [])))];
-  return judged(display, before.sizeBytes, formats, judgeFormats(plan.formats, name, findings, modelFiles));
-}
-
-async function stateOf(file: FileHandle): Promise<{ readonly sizeBytes: number; readonly identity: string }> {
-  const { size, mtimeNs, ctimeNs } = await file.stat({ bigint: true });
-  return { sizeBytes: Number(size), identity: `${size}:${mtimeNs}:${ctimeNs}` };
+  const { sizeBytes, findings, formats } = await lookAt(file, name, signal);
+  return judged(printable(name), sizeBytes, formats, judgeFormats(plan.formats, name, findings, modelFiles));
 }
 
 /** What cannot be looked into is not clean. */

@@ -5,6 +5,7 @@ import { printable, redactUri } from '../base/redact.ts';
 import { type ModelPath, parseModelPath } from '../oms/path.ts';
 import type { SourceSettings } from '../source/source.ts';
 import { type Foreign, NOTHING_FOREIGN } from './foreign.ts';
+import { formatPolicyOf } from './formats.ts';
 import { OPTION_NAMES, type OptionName, optionOf, type Values } from './options.ts';
 import type { Address, GatePlan, Narrowing, PullPlan, VerifyPlan } from './plan.ts';
 import type { MaterialRef, RootPlan, SigstoreIdentity, TrustPlan } from './trust.ts';
@@ -102,8 +103,7 @@ function makeGatePlan(values: Values, sources: readonly Address[], foreign: Fore
       mode: values.mode as Narrowing['mode'],
       ...(values['signed-after'] !== undefined && { signedAfter: values['signed-after'] }),
       requireTimestamp: values['require-timestamp'],
-      formats: values.format,
-      ...(values['allow-formats'] !== undefined && { allowFormats: values['allow-formats'] }),
+      ...((values.format.length > 0 || values['allow-formats'] !== undefined) && { formats: formatPolicyOf(values, undefined) }),
     },
     ...(values.bundle !== undefined && { bundle: address(values.bundle, values) }),
     source: sourceSettings(values),

@@ -49,17 +49,16 @@ export type GatePlan = {
   readonly relaxations: readonly string[];
 };
 
-/** Short flags of policies, as written. */
+/** Short flags of policies; times as written. */
 export type Narrowing = {
   readonly modelName?: string;
   readonly mode: 'enforce' | 'warn' | 'off';
   readonly signedAfter?: string;
   readonly requireTimestamp: boolean;
-  readonly formats: readonly string[];
-  readonly allowFormats?: string;
+  readonly formats?: FormatPolicy;
 };
 
-export const NO_NARROWING: Narrowing = { mode: 'enforce', requireTimestamp: false, formats: [] };
+export const NO_NARROWING: Narrowing = { mode: 'enforce', requireTimestamp: false };
 
 export type PullPlan = GatePlan & {
   readonly command: 'pull';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { HexDigest, NonEmpty } from '../base/brands.ts';
-import type { Format } from '../formats/finding.ts';
+import type { FormatPolicy } from '../formats/judge.ts';
 import type { HashAlgorithm } from '../oms/manifest.ts';
 import type { Curve } from '../trust/trust.ts';
 import type { SourcePattern } from './match.ts';
@@ -101,14 +101,6 @@ export type FileChecks = {
   readonly unsigned: 'refuse' | 'ignore' | undefined;
   /** `recorded`: as the signer recorded it; `allow`: --allow-symlinks is tolerated. */
   readonly symlinks: 'refuse' | 'recorded' | 'allow' | undefined;
-};
-
-/** What the files may be. `verdicts`: format → what happens to it; `allow`: no other formats at all. */
-export type FormatPolicy = {
-  readonly allow: readonly Format[] | undefined;
-  readonly verdicts: ReadonlyMap<Format, 'deny' | 'warn' | 'allow'>;
-  /** `module.name` of imports that pickles may make. */
-  readonly pickleImports: readonly string[];
 };
 
 export const NO_CHECKS: Checks = {

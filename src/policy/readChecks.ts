@@ -3,9 +3,10 @@
 import { type HexDigest, hexDigest } from '../base/brands.ts';
 import { printable } from '../base/redact.ts';
 import { FORMATS, type Format } from '../formats/finding.ts';
+import type { FormatPolicy } from '../formats/judge.ts';
 import type { HASH_BYTES, HashAlgorithm } from '../oms/manifest.ts';
 import { choiceOf, countOf, type Field, type Fields, flagOf, invalid, listOf, mapping, sizeOf, spanOf, strictListOf, textOf, timeOf } from './fields.ts';
-import { type Checks, type FileChecks, type FormatPolicy, NO_CHECKS } from './policy.ts';
+import { type Checks, type FileChecks, NO_CHECKS } from './policy.ts';
 
 /** Members of a rule, and of `always`, that are checks. */
 export const CHECK_NAMES = [
@@ -98,7 +99,7 @@ function readFormats(field: Field): FormatPolicy {
   if (both !== undefined) throw invalid(field, `has '${both}' under deny and under warn`);
   return {
     allow: allow === undefined ? undefined : strictListOf(allow, formatOf),
-    verdicts: new Map([...denied.map((format) => [format, 'deny'] as const), ...warned.map((format) => [format, 'warn'] as const)]),
+    rules: Object.fromEntries([...denied.map((format) => [format, 'deny'] as const), ...warned.map((format) => [format, 'warn'] as const)]),
     pickleImports: imports === undefined ? [] : strictListOf(imports, importOf),
   };
 }
@@ -114,20 +115,4 @@ function importOf(field: Field): string {
   const name = textOf(field);
   if (name.length <= 200 && /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/.test(name)) return name;
   throw invalid(field, 'must be module.name, such as collections.OrderedDict');
-}
-
-/** --format FORMAT=deny and --allow-formats, as the block of a policy. @throws POLICY_INVALID */
-export function formatFlags(verdicts: readonly string[], allow: string | undefined): FormatPolicy | undefined {
-  if (verdicts.length === 0 && allow === undefined) return undefined;
-  const pairs = verdicts.map((text) => {
-    const [, name, verdict] = /^([^=]*)=(deny|warn|allow)$/.exec(text) ?? [];
-    if (verdict !== 'deny' && verdict !== 'warn' && verdict !== 'allow')
-      throw invalid({ where: '--format' }, `'${printable(text, 80)}' must be FORMAT=deny, FORMAT=warn or FORMAT=allow`);
-    return [formatOf({ value: name, where: '--format' }), verdict] as const;
-  });
-  return {
-    allow: allow?.split(',').map((name) => formatOf({ value: name.trim(), where: '--allow-formats' })),
-    verdicts: new Map(pairs),
-    pickleImports: [],
-  };
 }

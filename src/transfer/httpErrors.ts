@@ -105,10 +105,9 @@ export function statusError(answer: FailedAnswer, url: URL, retryAfter: string |
 /** A failure of the connection, before or within the body, as an error. By error code, never by message text. */
 export function connectionError(cause: unknown, url: URL, settings: HttpSettings): AppError {
   const uri = redactUri(url.href);
-  const through = proxyFor(url, settings.proxy) === undefined ? 'direct' : 'proxy';
   const code = cause instanceof AppError ? undefined : systemErrorCode(cause);
   if (code === undefined) return asAppError(cause);
-  const way = through === 'proxy' ? `${uri} (through the proxy)` : uri;
+  const way = wayTo(url, settings);
   const make = (errorCode: ErrorCode, message: string, retry: 'no' | 'again'): AppError => new AppError(errorCode, message, { context: { uri, retry }, cause });
   switch (code) {
     case 'UND_ERR_CONNECT_TIMEOUT':
@@ -120,7 +119,9 @@ export function connectionError(cause: unknown, url: URL, settings: HttpSettings
       return timeoutError('body', url, settings, cause);
     case 'UND_ERR_INVALID_ARG':
       // The library's way of reporting 407; everything else it could mean is excluded before the request.
-      return through === 'proxy' ? make('SOURCE_DENIED', `the proxy for ${uri} wants authentication (HTTP 407)`, 'no') : asAppError(cause);
+      return proxyFor(url, settings.proxy) !== undefined
+        ? make('SOURCE_DENIED', `the proxy for ${uri} wants authentication (HTTP 407)`, 'no')
+        : asAppError(cause);
     case 'UND_ERR_HEADERS_OVERFLOW':
       return make('SOURCE_UNAVAILABLE', `${way} answers with headers that are too large`, 'no');
     default:
@@ -133,14 +134,18 @@ export function connectionError(cause: unknown, url: URL, settings: HttpSettings
 export type Phase = 'connect' | 'head' | 'body';
 
 export function timeoutError(phase: Phase, url: URL, settings: HttpSettings, cause?: unknown): AppError {
-  const uri = redactUri(url.href);
-  const way = proxyFor(url, settings.proxy) === undefined ? uri : `${uri} (through the proxy)`;
+  const way = wayTo(url, settings);
   const messages: Readonly<Record<Phase, string>> = {
     connect: `no connection to ${way} within ${settings.connectTimeoutMs} ms`,
     head: `no answer from ${way} for ${settings.stallTimeoutMs} ms`,
     body: `no data from ${way} for ${settings.stallTimeoutMs} ms`,
   };
-  return new AppError('SOURCE_TIMEOUT', messages[phase], { context: { uri, retry: 'again' }, cause });
+  return new AppError('SOURCE_TIMEOUT', messages[phase], { context: { uri: redactUri(url.href), retry: 'again' }, cause });
+}
+
+function wayTo(url: URL, settings: HttpSettings): string {
+  const uri = redactUri(url.href);
+  return proxyFor(url, settings.proxy) === undefined ? uri : `${uri} (through the proxy)`;
 }
 
 /** The body ended early, or went on for too long. */

@@ -20,7 +20,7 @@ export type Sink = {
   readonly anyOrder: boolean;
   /** Memory for bytes that are to arrive at `position`, at least 32 KiB. */
   lend?(position: number): Buffer | undefined;
-  /** Bytes are the sink's only during the call. What it throws ends the transfer. */
+  /** Bytes are the sink's only during the call. What it throws ends the transfer, as it is no failure that another attempt could mend. */
   put(bytes: Buffer, position: number): void;
 };
 
@@ -140,18 +140,12 @@ function rangesOf(totalBytes: number): ByteRange[] {
 async function segment(state: State, range: ByteRange, sink: Sink, opened?: HttpObject): Promise<void> {
   let position = range.start;
   let object = opened;
-  let refusal: { readonly error: unknown } | undefined;
   const taker: Taker = {
     lend: () => sink.lend?.(position),
     take(bytes) {
       if (position + bytes.length > range.end)
         throw new AppError('SOURCE_UNAVAILABLE', 'the server sent more bytes than asked for', { context: { retry: 'no' } });
-      try {
-        sink.put(bytes, position);
-      } catch (error) {
-        refusal = { error };
-        throw error;
-      }
+      sink.put(bytes, position);
       position += bytes.length;
     },
   };
@@ -164,8 +158,6 @@ async function segment(state: State, range: ByteRange, sink: Sink, opened?: Http
     } catch (error) {
       await object?.discard();
       object = undefined;
-      // Nothing to do with the connection: another attempt would end the same.
-      if (refusal !== undefined) throw refusal.error;
       if (state.etag === undefined && position > range.start) throw error;
       if (isRangeIgnored(error)) throw startOver(error);
       await pauseOrThrow(state, error, attempt);
