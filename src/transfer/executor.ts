@@ -24,6 +24,7 @@ export type ExecutorSettings = {
 /** Runs tasks in this thread. The HTTP library is loaded with the first task that needs it. */
 export function createLocalExecutor(settings: ExecutorSettings, signal: AbortSignal): Executor {
   const connections = createConnections(settings.connections);
+  const buffers: Buffer[] = [];
   let transport: Promise<HttpTransport> | undefined;
   let running = 0;
   const openTransport = async (http: HttpSettings): Promise<HttpTransport> => (await import('./http.ts')).createHttpTransport(http, settings.connections);
@@ -37,7 +38,7 @@ export function createLocalExecutor(settings: ExecutorSettings, signal: AbortSig
       connections.use();
       try {
         if (task.input.kind === 'http' && settings.http !== undefined) transport ??= openTransport(settings.http);
-        return await runTask(task, { ...hooks, http: await transport, connections, signal });
+        return await runTask(task, { ...hooks, http: await transport, connections, buffers, signal });
       } finally {
         running--;
         connections.release();

@@ -39,6 +39,8 @@ export type TaskDeps = {
   readonly http: HttpTransport | undefined;
   readonly connections: Connections;
   readonly signal: AbortSignal;
+  /** Memory for reading files, of this thread, that no task uses now: made anew for each file, it would cost more than reading a small one. */
+  readonly buffers: Buffer[];
   /** A fresh address, when the old one expired or failed. */
   relocate(): Promise<Extract<Locator, { kind: 'http' }>>;
   /** Called once when the length is known, before the first byte is written. @throws NO_SPACE, LIMIT_EXCEEDED */
@@ -81,7 +83,8 @@ async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<O
   await using sink = await createSink(task, deps.progress);
   let position = 0;
   // Two buffers: one is read into while the other is hashed, and written.
-  let [buffer, spare] = [Buffer.allocUnsafeSlow(READ_BYTES), Buffer.allocUnsafeSlow(READ_BYTES)];
+  const lent = [deps.buffers.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES), deps.buffers.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES)] as const;
+  let [buffer, spare] = lent;
   let pending = read(fd, buffer, 0, READ_BYTES, 0);
   try {
     for (;;) {
@@ -97,6 +100,7 @@ async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<O
   } finally {
     // Nothing may use the descriptor any more when the engine closes it.
     await pending.catch(() => {});
+    deps.buffers.push(...lent);
   }
   const hashed = await sink.finish();
   await unchanged(task.file, fd, before);
