@@ -107,6 +107,14 @@ async function resolveCredentials(client: S3Client): ReturnType<S3Client['config
 function credentialsError(cause: unknown): AppError {
   const name = cause instanceof Error ? cause.name : 'unknown error';
   const code = systemErrorCode(cause);
+  // What build/credentialProcess.js throws: the bundle has no code that could run the program.
+  if (name === 'CredentialProcessRefused') {
+    return new AppError('CREDENTIALS_MISSING', 'the AWS profile asks for a credential_process, and model-gate runs no programs', {
+      hint: 'Serve the credentials over HTTP (AWS_CONTAINER_CREDENTIALS_FULL_URI, EKS Pod Identity) or use a web identity (IRSA) or keys.',
+      context: { op: 'credentials', retry: 'no' },
+      cause,
+    });
+  }
   const network = name === 'TimeoutError' || (code !== undefined && /^(?:E[A-Z]+|UND_ERR_[A-Z_]+)$/.test(code) && code !== 'ENOENT' && code !== 'EACCES');
   if (network || isServerFault(cause)) {
     return new AppError('SOURCE_UNAVAILABLE', `the credentials service cannot be reached: ${printable(code ?? name)}`, {

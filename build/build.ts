@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm run build`: dist/, which is all that the image ships: the bundle, and what a reader of it must be able to find out about it.
+// Nothing here depends on time, machine or folder: two builds of one commit give the same bytes (.ci/stages/image.sh compares).
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { build, type Metafile } from 'esbuild';
+import { bundledPackages, licenceTexts } from './packages.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+
+/** Without a folder, nothing is written. */
+export async function bundle(outdir?: string): Promise<Metafile> {
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['src/main.ts', 'src/transfer/worker.ts', 'src/transfer/hashWorker.ts'],
+    outdir: outdir ?? 'dist',
+    write: outdir !== undefined,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    splitting: true,
+    minify: true,
+    keepNames: true,
+    // They are all in THIRD-PARTY-LICENSES.txt.
+    legalComments: 'none',
+    entryNames: '[name]',
+    chunkNames: '[name]-[hash]',
+    // Packages that the bundle has something of ours in place of; each file says why.
+    alias: { 'string-width': './build/stringWidth.js', '@aws-sdk/credential-provider-process': './build/credentialProcess.js' },
+    banner: { js: `import{createRequire}from'node:module';const require=createRequire(import.meta.url);` },
+    metafile: true,
+    logLevel: 'warning',
+  });
+  return metafile;
+}
+
+if (import.meta.main) {
+  const dist = resolve(ROOT, 'dist');
+  rmSync(dist, { recursive: true, force: true });
+  const packages = bundledPackages(await bundle(dist), ROOT);
+  writeFileSync(resolve(dist, 'THIRD-PARTY-LICENSES.txt'), licenceTexts(packages, ROOT));
+  chmodSync(resolve(dist, 'main.js'), 0o755);
+}
