@@ -53,8 +53,19 @@ async function makeParents(path: string): Promise<void> {
   for (let made = path; ; made = dirname(made)) {
     await using dir = await Dir.open(made);
     await dir.chmod(((await dir.stat()).mode & 0o2000) === 0 ? 0o755 : 0o2775);
+    await syncAbove(made);
     if (made.length <= first.length) return;
   }
+}
+
+/** A directory is there for good when the one above it was synced, which may be reached through a link, and may be one that cannot be read. */
+async function syncAbove(path: string): Promise<void> {
+  const above = await Dir.open(await realpath(dirname(path))).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'EACCES') throw error;
+    return undefined;
+  });
+  await using _held = above;
+  await above?.sync();
 }
 
 /** A bind mount from the same file system shows in no device number, only in the mount table. */

@@ -50,7 +50,13 @@ export async function publish(tree: CompleteTree, destination: Destination, stag
     else {
       // First what nobody signed: it may stand where a signed name belongs.
       for (const name of options.prune) await existing.removePath(name).catch(ignoreMissing);
-      await moveEntries([...tree.staged.map((file) => file.path), ...(options.bundleName === undefined ? [] : [options.bundleName])], existing, staging);
+      await moveEntries(
+        tree.staged.map((file) => file.path),
+        existing,
+        staging,
+      );
+      // Last, and only when the rest is there for good: after a power loss a bundle must not stand without the files it is about.
+      if (options.bundleName !== undefined) await moveEntries([options.bundleName], existing, staging);
     }
   } catch (error) {
     if (error instanceof AppError) throw error;
@@ -102,7 +108,8 @@ async function moveEntries(paths: readonly string[], existing: Dir, staging: Sta
       if (systemErrorCode(error) !== 'EISDIR' || !(await toDir.removeEmptyDir(to.name))) throw error;
       await fromDir.moveTo(from.name, toDir, to.name);
     });
-    touched.add(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+    // Directories above it may have been made on the way: each has to be known in the one above.
+    for (let above = path; above !== ''; touched.add(above)) above = above.slice(0, Math.max(0, above.lastIndexOf('/')));
   }
   for (const path of touched) {
     const parent = await existing.parentOf(`${path === '' ? '' : `${path}/`}x`);

@@ -7,12 +7,22 @@ import type { ServerIdentity } from './certificates.ts';
 
 /** What the server does with one request instead of answering properly. */
 export type Behaviour =
-  | { readonly kind: 'status'; readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
+  | { readonly kind: 'status'; readonly status: number; readonly headers?: Record<string, string>; readonly body?: string | Buffer }
   | { readonly kind: 'redirect'; readonly location: string; readonly status?: number }
   /** Promises everything, sends `bytes`, then closes the connection. */
   | { readonly kind: 'truncate'; readonly bytes: number }
   /** Promises everything, sends `bytes`, then says nothing more. */
   | { readonly kind: 'stall'; readonly bytes: number }
+  /** Promises everything, sends `bytes`, then breaks the connection (RST). */
+  | { readonly kind: 'resetAt'; readonly bytes: number }
+  /** Sends everything, a byte at a time. */
+  | { readonly kind: 'drip'; readonly everyMs: number }
+  /** Sends the right length, with one bit of another value. */
+  | { readonly kind: 'corrupt' }
+  /** A body that does not end. */
+  | { readonly kind: 'endlessBody' }
+  /** A head that does not end. */
+  | { readonly kind: 'endlessHead' }
   /** Takes the request and never answers. */
   | { readonly kind: 'silence' }
   /** Breaks the connection (RST) without an answer. */
@@ -42,7 +52,10 @@ export interface TestServer extends AsyncDisposable {
   always(path: string, behaviour: Behaviour): void;
 }
 
-export type ServerOptions = { readonly tls?: ServerIdentity; readonly files?: Readonly<Record<string, Buffer | string>> };
+/** Decides about a request before anything else does: `count` is its number, from 1. */
+export type Interfere = (path: string, count: number) => Behaviour | undefined;
+
+export type ServerOptions = { readonly tls?: ServerIdentity; readonly files?: Readonly<Record<string, Buffer | string>>; readonly interfere?: Interfere };
 
 /** A web server on loopback with ranges, ETags and If-Match, that can be told to misbehave. */
 export async function startHttpServer(options: ServerOptions = {}): Promise<TestServer> {
@@ -53,7 +66,7 @@ export async function startHttpServer(options: ServerOptions = {}): Promise<Test
   const listening = await listen((request, response) => {
     seen.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers });
     const path = (request.url ?? '').replace(/\?.*$/, '');
-    const behaviour = queued.get(path)?.shift() ?? constant.get(path);
+    const behaviour = options.interfere?.(path, seen.length) ?? queued.get(path)?.shift() ?? constant.get(path);
     serveFile(files.get(path), behaviour, request, response);
   }, options.tls);
   return {
@@ -100,6 +113,10 @@ export function serveFile(body: Buffer | undefined, behaviour: Behaviour | undef
     case 'reset':
       request.socket.resetAndDestroy();
       return;
+    case 'endlessBody':
+    case 'endlessHead':
+      sendEndlessly(behaviour.kind, request, response);
+      return;
     default:
       break;
   }
@@ -136,6 +153,19 @@ export function serveFile(body: Buffer | undefined, behaviour: Behaviour | undef
     case 'stall':
       response.write(slice.subarray(0, behaviour.bytes));
       return;
+    case 'resetAt':
+      response.write(slice.subarray(0, behaviour.bytes), () => request.socket.resetAndDestroy());
+      return;
+    case 'drip':
+      drip(slice, behaviour.everyMs, response);
+      return;
+    case 'corrupt': {
+      const wrong = Buffer.from(slice);
+      const middle = slice.length >> 1;
+      wrong[middle] = (slice[middle] ?? 0) ^ 1;
+      response.end(wrong);
+      return;
+    }
     case 'lie':
       // Past the response object, which would refuse to write more than it promised.
       response.flushHeaders();
@@ -144,6 +174,28 @@ export function serveFile(body: Buffer | undefined, behaviour: Behaviour | undef
     default:
       response.end(slice);
   }
+}
+
+function drip(body: Buffer, everyMs: number, response: ServerResponse): void {
+  let sent = 0;
+  const timer = setInterval(() => {
+    if (sent === body.length) response.end();
+    else response.write(body.subarray(sent, ++sent));
+  }, everyMs);
+  response.on('close', () => clearInterval(timer));
+}
+
+function sendEndlessly(what: 'endlessBody' | 'endlessHead', request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request;
+  if (what === 'endlessBody') response.writeHead(200, { etag: '"endless"' }).flushHeaders();
+  else socket.write('HTTP/1.1 200 OK\r\n');
+  const piece = what === 'endlessBody' ? Buffer.alloc(64 * 1024) : `x-more: ${'x'.repeat(1000)}\r\n`;
+  const out = what === 'endlessBody' ? response : socket;
+  const more = (): void => {
+    while (!socket.destroyed && out.write(piece));
+  };
+  out.on('drain', more);
+  more();
 }
 
 function parseRange(header: string | undefined): { readonly start: number; readonly end: number } | undefined {
