@@ -6,8 +6,9 @@ import { type FormatPolicy, judgeFormats } from '../formats/judge.ts';
 import type { Mode } from '../policy/policy.ts';
 import type { FormatEvidence, ModelEvidence } from '../report/evidence.ts';
 import { type GateDeps, warn } from './gate.ts';
-import { waive } from './judge.ts';
+
 import { inLanes, lookAt } from './look.ts';
+import { waive } from './settle.ts';
 
 /** What one layer says of formats. */
 export type FormatRule = { readonly layer: string; readonly rule: string; readonly mode: Mode; readonly formats: FormatPolicy };

@@ -22,8 +22,9 @@ import { verifySignature } from '../trust/verify.ts';
 import { openAnchors } from './anchors.ts';
 import { type FoundBundle, findBundle } from './bundle.ts';
 import { describeSigner } from './describeSigner.ts';
-import type { Judgement, Ruling } from './judge.ts';
+import type { Judgement } from './judgement.ts';
 import type { Layer } from './layers.ts';
+import type { Ruling } from './ruling.ts';
 
 /** What a command runs with. The clock is an argument so that tests can choose the time. */
 export type GateDeps = {

@@ -20,10 +20,10 @@ import type { VerifiedFile } from './contents.ts';
 import { fetchJob } from './fetch.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
-import type { Ruling } from './judge.ts';
 import { openCandidate } from './localFile.ts';
 import { nestedDestinations, publishedBundleName, refuseUnsafeNames } from './names.ts';
 import { checkObject, checkSignedObject } from './objectDigest.ts';
+import type { Ruling } from './ruling.ts';
 import { createSpace } from './space.ts';
 import { hashCandidates, inspectDestination, isUnchanged, type Run, type Standing, transferDeps } from './standing.ts';
 import { isSignedArchive, unpackMembers, unpackSigned } from './unpack.ts';
@@ -39,7 +39,7 @@ export async function pull(plan: PullPlan, deps: GateDeps): Promise<void> {
   for (const { source: address, destination } of plan.models) {
     await using source = await openSource(address.spec, plan.source, deps.env);
     await recordModel(deps, { source: source.displayUri, destination }, async (model) => {
-      const ruling = gate.kind === 'layers' ? await (await import('./judge.ts')).ruleOn(gate.layers, address, plan, deps) : undefined;
+      const ruling = gate.kind === 'layers' ? await (await import('./ruling.ts')).ruleOn(gate.layers, address, plan, deps) : undefined;
       await pullOne(source, destination, plan, gate, ruling, deps, model);
     });
   }

@@ -16,8 +16,8 @@ import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
 import type { FoundBundle } from './bundle.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
-import type { Ruling } from './judge.ts';
 import { openBelow } from './localFile.ts';
+import type { Ruling } from './ruling.ts';
 
 /** Verifies a model where it stands; writes nothing. @throws the codes of every stage */
 export async function verify(given: VerifyPlan, deps: GateDeps): Promise<void> {
@@ -25,8 +25,7 @@ export async function verify(given: VerifyPlan, deps: GateDeps): Promise<void> {
   await using source = await openSource(given.model.spec, given.source, deps.env);
   await recordModel(deps, { source: source.displayUri }, async (model) => {
     if (gate.kind === 'flags') return verifyOne(source, given, gate, undefined, deps, model);
-    const { ruleOn, waive } = await import('./judge.ts');
-    const ruling = await ruleOn(gate.layers, given.model, given, deps);
+    const ruling = await (await import('./ruling.ts')).ruleOn(gate.layers, given.model, given, deps);
     if (ruling.mode === 'off') {
       model.verdict = 'skipped';
       return warn(deps, model, 'NOT VERIFIED: the policy switches verification off for this model; nothing was checked');
@@ -36,7 +35,7 @@ export async function verify(given: VerifyPlan, deps: GateDeps): Promise<void> {
     } catch (error) {
       // The model is here already: in warn mode whatever speaks against it is told, and nothing more.
       if (ruling.mode !== 'warn' || !(error instanceof AppError) || CATALOGUE[error.code].category !== 'rejected') throw error;
-      waive(deps, model, { code: error.code, message: error.message }, 'warn mode');
+      (await import('./settle.ts')).waive(deps, model, { code: error.code, message: error.message }, 'warn mode');
     }
   });
 }

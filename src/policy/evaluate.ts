@@ -3,9 +3,9 @@ import type { ErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { HashAlgorithm } from '../oms/manifest.ts';
 import type { Signer } from '../trust/trust.ts';
-import { matchesName } from './glob.ts';
+import { nameFinding } from './files.ts';
 import { matchesSource, type SourceName } from './match.ts';
-import type { Checks, FileChecks, Mode, Policy, Rule } from './policy.ts';
+import type { Checks, Mode, Policy, Rule } from './policy.ts';
 import { unmet, type Vote } from './requirement.ts';
 
 /** Something the policy does not accept. */
@@ -104,17 +104,6 @@ function manifestFindings(checks: Checks, { manifest }: Facts): readonly Finding
     findings.push({ code: 'LIMIT_EXCEEDED', message: `the manifest lists ${manifest.paths.length} files, more than ${files.maxCount}` });
   const name = nameFinding(files, manifest.paths);
   return name === undefined ? findings : [...findings, name];
-}
-
-/** Names that must not be in a model, whether signed or not. */
-export function nameFinding(files: FileChecks, paths: readonly string[]): Finding | undefined {
-  for (const path of paths) {
-    const denied = files.deny.find((glob) => matchesName(glob, path));
-    if (denied !== undefined) return { code: 'POLICY_DENIED', message: `the file '${printable(path, 300)}' is denied by '${denied}'` };
-    if (files.allow !== undefined && !files.allow.some((glob) => matchesName(glob, path)))
-      return { code: 'POLICY_DENIED', message: `the file '${printable(path, 300)}' is none of the allowed ones` };
-  }
-  return undefined;
 }
 
 function iso(at: number): string {

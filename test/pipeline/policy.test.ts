@@ -315,6 +315,16 @@ describe('warn mode', () => {
     expect(await verifyHere(space.at('unsigned'), { flags: { policy: text } })).toMatchObject({ reason: 'OK', evidence: { models: [{ verdict: 'warned' }] } });
   });
 
+  test('waives nothing where another bundle pleases everybody', async () => {
+    const old = bundleOf({ ...SMALL_MODEL, 'config.json': 'old' });
+    writeFileSync(join(model, 'model.sig'), old);
+    writeFileSync(join(model, 'review.sig'), bundleOf(SMALL_MODEL, BOB));
+    const denied = `digests: { deny: [{ digest: "sha256:${rootDigestOf(old)}", reason: withdrawn }] }`;
+    const text = policy(`mode: warn\nbundles: [review.sig]\nrequire: { anyOf: [alice, bob] }\n${denied}`);
+    expect(await check(text)).toMatchObject({ reason: 'OK', evidence: { models: [{ verdict: 'verified' }] } });
+    expect(await pull(text)).toMatchObject({ reason: 'OK', evidence: { models: [{ verdict: 'verified' }] } });
+  });
+
   test('of one layer does not weaken another', async () => {
     const outcome = await check(policy('mode: warn\nrequire: bob'), { 'public-key': [BOB.publicPem] });
     expect(outcome.reason).toBe('SIGNATURE_INVALID');
