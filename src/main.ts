@@ -3,10 +3,8 @@
 import { setMaxListeners } from 'node:events';
 import { basename } from 'node:path';
 import { AppError, asAppError, EXIT, exitCodeOf, serialiseError } from './base/errors.ts';
+import { GRACE_MS, leave } from './cli/leave.ts';
 import type { Host } from './cli/run.ts';
-
-/** How long a signal waits for an orderly end; Kubernetes would wait 30 s, a person does not. */
-const GRACE_MS = 1500;
 
 process.exitCode = await main();
 
@@ -38,7 +36,7 @@ function listenForSignals(): Host {
       name ??= signal;
       controller.abort(new AppError('CANCELLED', `stopped by ${name}`));
       // Something that cannot be interrupted (a hung network volume) must not hold the pod.
-      setTimeout(() => process.exit(name === 'SIGINT' ? EXIT.interrupted : EXIT.terminated), GRACE_MS).unref();
+      setTimeout(() => leave(name === 'SIGINT' ? EXIT.interrupted : EXIT.terminated), GRACE_MS).unref();
     });
   }
   return { env: process.env, signal: controller.signal, signalName: () => name };

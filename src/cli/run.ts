@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Floor } from '../anchors/floor.ts';
 import { EMBEDDED_ROOT_DATE } from '../anchors/trustedRoot.ts';
 import { AppError, asAppError, EXIT, exitCodeOf, serialiseError } from '../base/errors.ts';
@@ -9,10 +10,14 @@ import { makeReport, placeholderMessage, terminationMessage } from '../report/do
 import { startEvidence } from '../report/evidence.ts';
 import { createLog, type LogFormat } from '../report/log.ts';
 import { writeReport, writeTermination } from '../report/write.ts';
+import { GRACE_MS, leave } from './leave.ts';
 import { VERSION } from './version.ts';
 
 /** What the process hands to a command. */
 export type Host = { readonly env: GateDeps['env']; readonly signal: AbortSignal; readonly signalName: () => 'SIGINT' | 'SIGTERM' | undefined };
+
+/** For the termination message of a process that gives up. */
+const LAST_WORDS_MS = 400;
 
 /** Runs a plan and tells its outcome everywhere: log, termination message, report. Returns the exit code. */
 export async function runPlan(plan: Plan, output: Pick<Values, 'log-format' | 'report' | 'termination-log'>, host: Host, floor: Floor): Promise<number> {
@@ -21,7 +26,21 @@ export async function runPlan(plan: Plan, output: Pick<Values, 'log-format' | 'r
   const now = (): Date => new Date();
   const evidence = startEvidence(plan.relaxations, now());
   const deadline = new AbortController();
-  const timer = plan.timeoutMs === undefined ? undefined : setTimeout(() => deadline.abort(tooSlow(plan.timeoutMs ?? 0)), plan.timeoutMs);
+  let told = false;
+  /** What hangs in a volume cannot be aborted, and must not hold the pod. */
+  const giveUp = async (error: AppError): Promise<never> => {
+    const exitCode = exitCodeOf(error.code);
+    if (!told) log.emit({ kind: 'failed', error: serialiseError(error) });
+    // The file may be what hangs.
+    const written = told ? undefined : writeTermination(termination, terminationMessage(evidence, serialiseError(error), exitCode));
+    await Promise.race([written, sleep(LAST_WORDS_MS)]);
+    return leave(exitCode);
+  };
+  const timer = plan.timeoutMs === undefined ? undefined : setTimeout(onTimeout, plan.timeoutMs, tooSlow(plan.timeoutMs));
+  function onTimeout(error: AppError): void {
+    deadline.abort(error);
+    setTimeout(() => void giveUp(error), GRACE_MS).unref();
+  }
   const deps: GateDeps = { emit: log.emit, signal: AbortSignal.any([host.signal, deadline.signal]), now, env: host.env, evidence, floor };
   let failure: AppError | undefined;
   try {
@@ -32,8 +51,6 @@ export async function runPlan(plan: Plan, output: Pick<Values, 'log-format' | 'r
     // An abort surfaces as whatever was interrupted; its reason is the truth.
     failure = deps.signal.aborted ? asAppError(deps.signal.reason) : asAppError(error);
     if (failure.code === 'INTERNAL') process.stderr.write(`${failure.stack}\n${failure.cause instanceof Error ? failure.cause.stack : ''}\n`);
-  } finally {
-    clearTimeout(timer);
   }
   try {
     const error = failure && serialiseError(failure);
@@ -45,7 +62,9 @@ export async function runPlan(plan: Plan, output: Pick<Values, 'log-format' | 'r
   }
   const exitCode = failure === undefined ? EXIT.ok : exitCodeOf(failure.code, host.signalName());
   if (failure !== undefined) log.emit({ kind: 'failed', error: serialiseError(failure) });
+  told = true;
   await writeTermination(termination, terminationMessage(evidence, failure && serialiseError(failure), exitCode));
+  clearTimeout(timer);
   log.close();
   return exitCode;
 }
