@@ -18,9 +18,11 @@ export function redactUri(uri: string): string {
   return printable(end < 0 ? plain : `${plain.slice(0, end)}${plain[end] === '?' ? '?<redacted>' : ''}`);
 }
 
-/** Text of unknown origin as one printable line: control characters and bidirectional overrides are escaped (log and terminal injection). */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are among what this finds
+const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** Text of unknown origin as one printable line: control characters, bidirectional controls and letters without a glyph are escaped (log and terminal injection). */
 export function printable(text: string, maxLength = 2000): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this removes
-  const safe = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const safe = text.replace(INVISIBLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return safe.length > maxLength ? `${safe.slice(0, maxLength)}…` : safe;
 }

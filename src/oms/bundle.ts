@@ -12,6 +12,8 @@ export const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
 
 const MAX_CERTIFICATES = 16;
 const MAX_TIMESTAMPS = 16;
+/** Real bundles hold some hundred JSON values: the manifest is one of them, a text. Anybody can make a bundle, so this is checked first. */
+const MAX_VALUES = 10_000;
 
 export type Method = 'key' | 'certificate' | 'sigstore';
 
@@ -36,7 +38,7 @@ export function parseBundle(bytes: Buffer, maxBytes = MAX_BUNDLE_BYTES): ParsedB
     throw new AppError('LIMIT_EXCEEDED', `the bundle has ${bytes.length} bytes, more than --max-bundle-size ${maxBytes}`);
   }
   if (bytes.length === 0) throw malformed('the bundle is empty');
-  const json = parseStrictJson(bytes, 'the bundle');
+  const json = parseStrictJson(bytes, 'the bundle', MAX_VALUES);
   if (!isObject(json)) throw malformed('the bundle is not a JSON object');
 
   const problems: string[] = [];

@@ -3,21 +3,25 @@ import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 
 const MAX_DEPTH = 64;
+/** Small documents may be of short values only... */
+const FREE_VALUES = 10_000;
+/** ...in larger ones a value has at least as many bytes on average: what JSON.parse makes of `[],[],[],` takes thirty times the memory of the text. */
+const BYTES_PER_VALUE = 16;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Parses JSON that signer and verifier must read alike: valid UTF-8, no byte order mark, no member named twice in one
- * object (parsers disagree on which one counts), at most 64 levels deep.
+ * object (parsers disagree on which one counts), at most 64 levels deep and `maxValues` values long.
  * @throws BUNDLE_MALFORMED
  */
-export function parseStrictJson(bytes: Uint8Array, what: string): unknown {
+export function parseStrictJson(bytes: Uint8Array, what: string, maxValues = Math.max(FREE_VALUES, bytes.length / BYTES_PER_VALUE)): unknown {
   let text: string;
   try {
     text = utf8.decode(bytes);
   } catch (cause) {
     throw malformed(`${what} is not valid UTF-8`, cause);
   }
-  const problem = structureProblem(text);
+  const problem = structureProblem(text, maxValues);
   if (problem !== undefined) throw malformed(`${what}: ${problem}`);
   try {
     return JSON.parse(text);
@@ -37,13 +41,14 @@ export function malformed(message: string, cause?: unknown): AppError {
 }
 
 /**
- * One pass over the text that looks only at nesting and member names; JSON.parse judges everything else afterwards.
- * Runs before JSON.parse, so that depth is bounded by the time a recursive consumer could see the value.
+ * One pass over the text that looks only at nesting, member names and the number of values; JSON.parse judges everything else afterwards.
+ * Runs before JSON.parse, so that depth and size are bounded by the time anything is made of the text.
  */
-function structureProblem(text: string): string | undefined {
+function structureProblem(text: string, maxValues: number): string | undefined {
   // One entry per open container: the names seen in an object, or undefined for an array.
   const open: (Set<string> | undefined)[] = [];
   let lastString: string | undefined;
+  let values = 1;
   for (let i = 0; i < text.length; i++) {
     switch (text.charCodeAt(i)) {
       case 0x22: {
@@ -61,8 +66,12 @@ function structureProblem(text: string): string | undefined {
         lastString = undefined;
         break;
       }
+      case 0x2c:
+        values++;
+        break;
       case 0x7b:
       case 0x5b:
+        values++;
         if (open.length === MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
         open.push(text[i] === '{' ? new Set() : undefined);
         break;
@@ -71,6 +80,7 @@ function structureProblem(text: string): string | undefined {
         open.pop();
         break;
     }
+    if (values > maxValues) return `holds more than ${Math.floor(maxValues)} values`;
   }
   return undefined;
 }

@@ -9,6 +9,8 @@ export const SINGLE_FILE = '.' as ModelPath;
 
 const MAX_PATH_BYTES = 4096;
 const MAX_COMPONENT_BYTES = 255;
+/** As deep as a model directory is read. */
+const MAX_COMPONENTS = 256;
 
 /** A canonical name, or what is wrong with it. Backslashes, colons, blanks and newlines are ordinary (OMS §6.1.2). */
 export function parseModelPath(name: string): { readonly path: ModelPath } | { readonly problem: string } {
@@ -17,7 +19,9 @@ export function parseModelPath(name: string): { readonly path: ModelPath } | { r
   if (!name.isWellFormed()) return { problem: 'is not valid Unicode' };
   if (name.startsWith('/')) return { problem: 'is absolute' };
   if (Buffer.byteLength(name) > MAX_PATH_BYTES) return { problem: `is longer than ${MAX_PATH_BYTES} bytes` };
-  for (const component of name.split('/')) {
+  const components = name.split('/');
+  if (components.length > MAX_COMPONENTS) return { problem: `is nested deeper than ${MAX_COMPONENTS} levels` };
+  for (const component of components) {
     if (component === '..') return { problem: 'leaves the model' };
     if (component === '' || component === '.') return { problem: 'is not in canonical form' };
     if (Buffer.byteLength(component) > MAX_COMPONENT_BYTES) return { problem: `has a component longer than ${MAX_COMPONENT_BYTES} bytes` };

@@ -76,7 +76,7 @@ function readCurrent(statement: JsonObject, subjects: unknown[], maxEntries: num
     });
   }
   const files = serialization.method === 'files' ? wholeFiles(resources, serialization) : shardedFiles(resources, serialization);
-  return { ...serialization, files: checkTree(files), predicateType: PREDICATE_TYPE, rootDigest: root, subjectName: subject.name };
+  return { ...serialization, files: checkTree(files, maxEntries), predicateType: PREDICATE_TYPE, rootDigest: root, subjectName: subject.name };
 }
 
 /** OMS §11: v0.2.0 listed every file as a subject with a sha256 digest and recorded no options. */
@@ -85,7 +85,7 @@ function readDeprecated(subjects: unknown[], maxEntries: number): Claims {
   const resources = subjects.map(readSubject);
   const files = wholeFiles(resources, { algorithm: 'sha256' });
   return {
-    files: checkTree(files),
+    files: checkTree(files, maxEntries),
     predicateType: PREDICATE_TYPE_V01,
     method: 'files',
     algorithm: 'sha256',
@@ -231,20 +231,26 @@ function checkOrder<T>(list: readonly T[], ...orders: ((a: T, b: T) => number)[]
   if (!sorted) throw malformed('resources are not sorted by name');
 }
 
-/** No name twice, no file where another name needs a directory. */
-function checkTree(files: readonly ManifestFile[]): NonEmpty<ManifestFile> {
+/** No name twice, no file where another name needs a directory, and no more directories than there may be entries: each would be made. */
+function checkTree(files: readonly ManifestFile[], maxEntries: number): NonEmpty<ManifestFile> {
   const names = new Set<string>();
   for (const { path } of files) {
     if (names.has(path)) throw malformed(`resource ${show(path)} is listed twice`);
     names.add(path);
   }
+  const directories = new Set<string>();
   for (const { path } of files) {
-    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
-      if (names.has(path.slice(0, slash))) {
-        throw new AppError('PATH_UNSAFE', `the manifest names ${show(path.slice(0, slash))} both as a file and as a directory`, {
+    // From the innermost one up: what is above a known directory is known, too.
+    for (let slash = path.lastIndexOf('/'); slash >= 0; slash = path.lastIndexOf('/', slash - 1)) {
+      const directory = path.slice(0, slash);
+      if (directories.has(directory)) break;
+      if (names.has(directory)) {
+        throw new AppError('PATH_UNSAFE', `the manifest names ${show(directory)} both as a file and as a directory`, {
           context: { path: printable(path, 300) },
         });
       }
+      directories.add(directory);
+      if (directories.size > maxEntries) throw new AppError('LIMIT_EXCEEDED', `the manifest has more than --max-entries ${maxEntries} directories`);
     }
   }
   if (!isNonEmpty(files)) throw malformed('resources is empty');

@@ -16,26 +16,29 @@ export function refuseUnsafeNames(files: readonly ManifestFile[]): void {
 
 /** For names that one manifest, or archive, gives: refuses those that a volume could make one, and names of our own, which would go away with staging. */
 export function createNameCheck(where: 'manifest' | 'archive'): (path: ModelPath) => void {
-  const seen = new Map<string, string>();
+  /** Directories and files by their parent's number and their own folded name: whole names as keys would cost the square of the depth. */
+  const seen = new Map<string, { readonly id: number; readonly name: string }>();
   return (path) => {
-    if (fold(path).startsWith(STAGING_PREFIX)) {
+    if (fold(path).startsWith(fold(STAGING_PREFIX))) {
       throw new AppError('PATH_UNSAFE', `the ${where} names '${printable(path)}'; names that begin with ${STAGING_PREFIX} are for staging only`, {
         hint: 'Rename it and sign again, or verify the model in place instead of pulling it.',
         context: { path: printable(path) },
       });
     }
-    const components = path.split('/');
-    for (let depth = 1; depth <= components.length; depth++) {
-      const prefix = components.slice(0, depth).join('/');
-      const folded = fold(prefix);
-      const other = seen.get(folded) ?? prefix;
-      if (other !== prefix) {
-        throw new AppError('PATH_UNSAFE', `the ${where} names '${printable(other)}' and '${printable(prefix)}', which differ by case or Unicode form only`, {
+    let parent = 0;
+    for (const [depth, name] of path.split('/').entries()) {
+      const key = `${parent}/${fold(name)}`;
+      const known = seen.get(key) ?? { id: seen.size + 1, name };
+      if (known.name !== name) {
+        const above = path.split('/').slice(0, depth);
+        const [other, own] = [[...above, known.name].join('/'), [...above, name].join('/')];
+        throw new AppError('PATH_UNSAFE', `the ${where} names '${printable(other)}' and '${printable(own)}', which a volume may take for one name`, {
           hint: 'Rename one of them and sign again, or verify the model in place instead of pulling it.',
           context: { path: printable(path) },
         });
       }
-      seen.set(folded, prefix);
+      seen.set(key, known);
+      parent = known.id;
     }
   };
 }
@@ -44,7 +47,7 @@ export function createNameCheck(where: 'manifest' | 'archive'): (path: ModelPath
 export function publishedBundleName({ bundle, manifest }: Accepted): string | undefined {
   const taken = new Set(manifest.files.map((file) => fold(file.path.split('/')[0] ?? '')));
   const usable = (name: string): boolean =>
-    'path' in parseModelPath(name) && !name.includes('/') && !fold(name).startsWith(STAGING_PREFIX) && !taken.has(fold(name));
+    'path' in parseModelPath(name) && !name.includes('/') && !fold(name).startsWith(fold(STAGING_PREFIX)) && !taken.has(fold(name));
   return [bundle.name, 'model.sig', 'model.sigstore.json'].find(usable);
 }
 
@@ -60,6 +63,15 @@ export function nestedDestinations(plan: PullPlan, destination: string, wanted: 
   return nested;
 }
 
+/**
+ * Names that some volume takes for one become one. Such volumes ignore case by its full folding (ß is ss, K is the Kelvin sign), Unicode
+ * forms, and characters without a glyph; JavaScript's lower case alone knows none of these. Folding too much only refuses more.
+ */
 function fold(name: string): string {
-  return name.normalize('NFC').toLowerCase();
+  return name
+    .normalize('NFD')
+    .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
+    .toLowerCase()
+    .toUpperCase()
+    .normalize('NFD');
 }

@@ -48,10 +48,13 @@ async function serverOf(source: Source, signal: AbortSignal): Promise<URL | unde
   return locator.kind === 'http' ? new URL(locator.url) : undefined;
 }
 
+/** S3 of AWS, whatever the bucket is called; other hosts below amazonaws.com (API gateways, load balancers) are anybody's. */
+const AWS_S3 = /(?:^|\.)s3(?:express)?(?:-[a-z0-9-]+)?(?:\.dualstack)?(?:\.[a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(?:\.cn)?$/;
+
 function isKnownServer(kind: 's3' | 'hf', url: URL, endpoints: readonly string[]): boolean {
   if (endpoints.some((origin) => url.origin === origin || isBucketOf(url, new URL(origin)))) return true;
   if (url.protocol !== 'https:' || url.port !== '') return false;
-  return kind === 'hf' ? url.hostname === 'huggingface.co' : /\.amazonaws\.com(?:\.cn)?$/.test(url.hostname);
+  return kind === 'hf' ? url.hostname === 'huggingface.co' : AWS_S3.test(url.hostname);
 }
 
 /** bucket.minio.example.com of minio.example.com. */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -12,9 +13,10 @@ export async function writeReport(path: string, report: object): Promise<void> {
 
 /** Writes a report beside its name and renames it: a reader sees all of it or nothing. @throws IO */
 export async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.tmp-${process.pid}`;
+  // A name that nobody else on the volume can have waiting for us: a pipe would hold us up, a file of his would be his to change afterwards.
+  const temporary = `${path}.tmp-${randomBytes(8).toString('hex')}`;
   try {
-    await using file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o644);
+    await using file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o644);
     await file.writeFile(text);
     await file.sync();
     await rename(temporary, path);

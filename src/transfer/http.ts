@@ -3,6 +3,7 @@ import type { ByteRange } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
 import type { HttpSettings, Locator } from '../source/source.ts';
+import { type Addresses, createAddresses } from './addresses.ts';
 import { type Answer, answerOf, type Taker } from './answer.ts';
 import { connectionError, lengthError, readFailure, statusError } from './httpErrors.ts';
 import { contentLength, contentRange, headerOf, hubCommit, objectFacts, type ResponseHeaders } from './httpHeaders.ts';
@@ -43,7 +44,7 @@ export type HttpObject = {
 export interface HttpTransport extends AsyncDisposable {
   /**
    * Sends one GET, following redirects within limits; retries are the caller's. An abort throws the signal's reason.
-   * @throws SOURCE_NOT_FOUND, SOURCE_DENIED, SOURCE_UNAVAILABLE, SOURCE_TIMEOUT, SOURCE_CHANGED, TLS_FAILED, CONFIG_INVALID (wrong region)
+   * @throws SOURCE_NOT_FOUND, SOURCE_DENIED, SOURCE_UNAVAILABLE, SOURCE_TIMEOUT, SOURCE_CHANGED, TLS_FAILED, CONFIG_INVALID (wrong region, link-local address)
    */
   open(locator: HttpLocator, request: HttpRequest): Promise<HttpObject>;
   /** Drops all connections, running requests included. */
@@ -58,10 +59,12 @@ export async function createHttpTransport(settings: HttpSettings, connections = 
   let made: Promise<TlsSettings> | undefined;
   const tls = (): Promise<TlsSettings> => (made ??= tlsSettings(settings));
   let routes: Promise<Routes> | undefined;
+  const addresses = createAddresses();
   const client: Client = {
     settings,
-    plain: createPlainHttp(settings, tls),
-    library: () => (routes ??= import('./httpRoutes.ts').then(async ({ createRoutes }) => createRoutes(settings, await tls(), connections))),
+    addresses,
+    plain: createPlainHttp(settings, tls, addresses.lookup),
+    library: () => (routes ??= import('./httpRoutes.ts').then(async ({ createRoutes }) => createRoutes(settings, await tls(), connections, addresses.lookup))),
     unusual: new Set(),
   };
   const close = async (): Promise<void> => {
@@ -77,6 +80,7 @@ export async function createHttpTransport(settings: HttpSettings, connections = 
 
 type Client = {
   readonly settings: HttpSettings;
+  readonly addresses: Addresses;
   /** The HTTP library, loaded when it is needed. */
   library(): Promise<Routes>;
   readonly plain: PlainHttp;
@@ -87,6 +91,7 @@ type Client = {
 type Exchange = Client & { readonly request: HttpRequest };
 
 async function open(exchange: Exchange, first: Hop): Promise<HttpObject> {
+  exchange.addresses.given(first.url);
   let hop = first;
   let commit: string | undefined;
   for (let redirects = 0; ; redirects++) {
@@ -102,7 +107,9 @@ async function open(exchange: Exchange, first: Hop): Promise<HttpObject> {
     }
     await response.discard();
     if (redirects === MAX_REDIRECTS) throw tooManyRedirects(hop);
-    hop = nextHop(hop, location);
+    const next = nextHop(hop, location);
+    exchange.addresses.redirected(hop.url, next.url);
+    hop = next;
   }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { LookupFunction } from 'node:net';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import type { HttpSettings } from '../source/source.ts';
 import { proxyFor } from './noProxy.ts';
@@ -10,7 +11,7 @@ export type Routes = { dispatcherFor(url: URL): Dispatcher; close(): Promise<voi
 const MAX_HEADER_BYTES = 32 * 1024;
 
 /** The proxy is chosen here: the library's own agent sends https through HTTP_PROXY when HTTPS_PROXY is unset, and knows no CIDR blocks. */
-export function createRoutes(settings: HttpSettings, secure: TlsSettings, connections: number): Routes {
+export function createRoutes(settings: HttpSettings, secure: TlsSettings, connections: number, lookup?: LookupFunction): Routes {
   const tls = { ...secure, timeout: settings.connectTimeoutMs, autoSelectFamily: true };
   const options = {
     connections,
@@ -20,7 +21,7 @@ export function createRoutes(settings: HttpSettings, secure: TlsSettings, connec
     maxHeaderSize: MAX_HEADER_BYTES,
     connect: tls,
   } satisfies Agent.Options;
-  const direct = new Agent(options);
+  const direct = new Agent({ ...options, connect: { ...tls, ...(lookup !== undefined && { lookup }) } });
   // The private CA may have signed the proxy's certificate as well as the server's.
   const via = (uri: string): Dispatcher => new ProxyAgent({ ...options, uri, connectTimeout: settings.connectTimeoutMs, requestTls: tls, proxyTls: tls });
   const proxies = new Map<string, Dispatcher>();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isIP, type NetConnectOpts, connect as netConnect, type Socket } from 'node:net';
+import { isIP, type LookupFunction, type NetConnectOpts, connect as netConnect, type Socket } from 'node:net';
 import type { ConnectionOptions, SecureContext } from 'node:tls';
 import { AppError } from '../base/errors.ts';
 import type { HttpSettings } from '../source/source.ts';
@@ -32,13 +32,13 @@ const LAST_CHUNK = '0\r\n\r\n';
 /** Servers drop idle connections after 5 s and more; a request on a dropped one would only fail. */
 const IDLE_MS = 4000;
 
-export function createPlainHttp(settings: HttpSettings, tls: () => Promise<TlsSettings>): PlainHttp {
+export function createPlainHttp(settings: HttpSettings, tls: () => Promise<TlsSettings>, lookup?: LookupFunction): PlainHttp {
   const idle = new Map<string, Connection[]>();
   const sessions = new Map<string, Buffer>();
   const all = new Set<Connection>();
 
   async function open(url: URL, signal: AbortSignal): Promise<Connection> {
-    const connection = await connect(url, settings, tls, sessions, signal);
+    const connection = await connect(url, settings, tls, sessions, lookup, signal);
     all.add(connection);
     connection.socket.once('close', () => all.delete(connection));
     return connection;
@@ -134,6 +134,7 @@ async function connect(
   settings: HttpSettings,
   tls: () => Promise<TlsSettings>,
   sessions: Map<string, Buffer>,
+  lookup: LookupFunction | undefined,
   signal: AbortSignal,
 ): Promise<Connection> {
   const scratch = Buffer.allocUnsafeSlow(MAX_HEAD_BYTES);
@@ -271,7 +272,7 @@ async function connect(
     },
   };
 
-  const socket = await openSocket(url, settings, tls, sessions, onread, signal);
+  const socket = await openSocket(url, settings, tls, sessions, onread, lookup, signal);
   socket.on('error', die);
   const onEnd = (): void => {
     ended = true;
@@ -365,11 +366,12 @@ async function openSocket(
   tls: () => Promise<TlsSettings>,
   sessions: Map<string, Buffer>,
   onread: OnRead,
+  lookup: LookupFunction | undefined,
   signal: AbortSignal,
 ): Promise<Socket> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
-  const common = { host, port, onread, autoSelectFamily: true, noDelay: true } as const;
+  const common = { host, port, onread, autoSelectFamily: true, noDelay: true, ...(lookup !== undefined && { lookup }) } as const;
   let socket: Socket;
   if (url.protocol === 'https:') {
     const { connect: tlsConnect } = await import('node:tls');

@@ -64,8 +64,12 @@ function extend(stretches: Stretch[], position: number, length: number): void {
 
 /** How far the file is written without a gap from `position`. */
 function endOf(stretches: readonly Stretch[], position: number): number {
-  const stretch = stretches.find(({ start, end }) => start <= position && position < end);
-  return stretch === undefined ? position : endOf(stretches, stretch.end);
+  let reach = position;
+  for (;;) {
+    const stretch = stretches.find(({ start, end }) => start <= reach && reach < end);
+    if (stretch === undefined) return reach;
+    reach = stretch.end;
+  }
 }
 
 /** A write may be short (signals, quotas, network file systems): go on until everything is down. */

@@ -9,6 +9,9 @@ import { type TimestampVerdict, verifyTimestamp } from './timestamp.ts';
 import { mintVerifiedPayload, type SignatureVerifier, type Signer, type TrustAnchors, type VerifiedPayload } from './trust.ts';
 import { alternativeNames, type Certificate, extendedKeyUsage, hasKeyUsage, issuerOf, isValidAt, OID, readCertificate, subjectOf } from './x509.ts';
 
+/** Longest statement by model_signing v0.2.0, some 25,000 files. Its encoding of a longer one would take gigabytes, for anybody's bundle. */
+const MAX_V020_BYTES = 4 * 1024 * 1024;
+
 type CertificateAnchors = Extract<TrustAnchors, { kind: 'certificate' }>;
 type TimeSource = Extract<Signer, { kind: 'certificate' }>['timeSource'];
 type CheckedPath = { readonly path: NonEmpty<Certificate>; readonly at: Date; readonly source: TimeSource };
@@ -117,8 +120,8 @@ function outdated(leaf: Certificate, certificate: Certificate, at: Date, meaning
 /** model_signing v0.2.0 signed a defective encoding, with SHA-256 on every curve (OMS §11.2(4)); readManifest limits what it may say. */
 function signatureEncoding(envelope: Envelope, leaf: Certificate): VerifiedPayload['encoding'] | undefined {
   if (verifyEcdsa(preAuthEncoding(envelope), leaf.key, envelope.signature)) return 'DSSEv1';
-  if (verifyEcdsa(preAuthEncodingV020(envelope), leaf.key, envelope.signature, 'sha256')) return 'v0.2.0';
-  return undefined;
+  if (envelope.payload.length > MAX_V020_BYTES) return undefined;
+  return verifyEcdsa(preAuthEncodingV020(envelope), leaf.key, envelope.signature, 'sha256') ? 'v0.2.0' : undefined;
 }
 
 function readAll(ders: readonly Buffer[], code: ErrorCode, what: string): readonly Certificate[] {

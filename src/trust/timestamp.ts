@@ -14,6 +14,8 @@ export type TimestampVerdict =
 /** Real responses are below 8 KiB. */
 export const MAX_TIMESTAMP_BYTES = 64 * 1024;
 const MAX_EMBEDDED_CERTIFICATES = 16;
+/** Name and serial number mean one certificate; more than a renewed one beside it is somebody buying time with the search for their paths. */
+const MAX_SIGNERS = 2;
 
 const OID_SIGNED_DATA = '1.2.840.113549.1.7.2';
 const OID_TST_INFO = '1.2.840.113549.1.9.16.1.4';
@@ -92,7 +94,9 @@ async function verify(response: Buffer, signature: Buffer, authorities: readonly
   if (isFromTheFuture(at, now)) return unproven(`is from the future (${at.toISOString()})`);
 
   const embedded = readEmbedded(signed);
-  for (const signer of signersOf(signed, [...authorities, ...embedded])) {
+  const signers = signersOf(signed, [...authorities, ...embedded]);
+  if (signers.length > MAX_SIGNERS) return unproven(`fits ${signers.length} certificates`);
+  for (const signer of signers) {
     const path = await validatePath({ leaf: signer, anchors: authorities, helpers: embedded, purpose: OID.timeStamping, at });
     if (path.kind !== 'valid' || !isTimestampingCertificate(signer)) continue;
     // Otherwise pkijs would take the first certificate of that name and serial number, whoever put it there.

@@ -35,6 +35,20 @@ async function refusedName(names: readonly string[], reason: string): Promise<vo
   expect(server.asked()).toEqual(['model.sig']);
 }
 
+/** One name on volumes that fold case fully (ext4 with casefold, APFS) or leave out letters without a glyph. */
+const FOLDED: readonly [string[]][] = [
+  [['straße', 'STRASSE']],
+  [['\u017fecret', 'secret']],
+  [['\u212aey', 'key']],
+  [['\ufb01le', 'file']],
+  [['ΑΣ', 'ας']],
+  [['config.json', 'con\u200dfig.json']],
+  [['config.json', 'con\u200bfig.json']],
+  [['config.json', '\ufeffconfig.json']],
+  [['config.json', 'config\u00ad.json']],
+  [['a\ufe0f', 'a']],
+];
+
 describe('a properly signed manifest with a hostile name', () => {
   test.each([
     '../outside',
@@ -55,7 +69,7 @@ describe('a properly signed manifest with a hostile name', () => {
     'sub/../../canary/file',
   ])('is refused as a path: %j', (name) => refusedName(['config.json', name].sort(), 'PATH_UNSAFE'));
 
-  test.each([[['README', 'readme']], [['A/x', 'a/y']], [['caf\u00e9', 'cafe\u0301']], [['Straße/ok', 'straße/ok2']]])(
+  test.each([[['README', 'readme']], [['A/x', 'a/y']], [['caf\u00e9', 'cafe\u0301']], [['Straße/ok', 'straße/ok2']], ...FOLDED])(
     'is refused where a volume may make two names one: %j',
     (names) => refusedName([...names].sort(), 'PATH_UNSAFE'),
   );
@@ -65,6 +79,7 @@ describe('a properly signed manifest with a hostile name', () => {
   test('is refused where it lies in our own staging directories, in any case', async () => {
     await refusedName(['.model-gate-host-0123456789ab/tree/x'], 'PATH_UNSAFE');
     await refusedName(['.Model-Gate-x'], 'PATH_UNSAFE');
+    await refusedName(['.model\u200d-gate-x'], 'PATH_UNSAFE');
   });
 
   test('is refused where it is listed twice', () => refusedName(['twice', 'twice'], 'BUNDLE_MALFORMED'));
@@ -151,9 +166,10 @@ describe('names with terminal escapes, line breaks and bidirectional overrides',
     '\u202egnp.exe',
     '\u009b31m',
     '\u2028line',
+    'con\u200bfig\u200e.json\u2060',
   ];
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not get out
-  const RAW = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/;
+  const RAW = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
 
   async function sayings(files: Files, to: string, formats: readonly string[] = ['plain']): Promise<void> {
     await using server = await serveModel(files);

@@ -83,6 +83,7 @@ describe('text from outside', () => {
     expect(printable('a\nb\r\t\u001b[31m\u0000\u007f\u009b\u2028\u202e\u2066\ufeff')).toBe(
       'a\\u000ab\\u000d\\u0009\\u001b[31m\\u0000\\u007f\\u009b\\u2028\\u202e\\u2066\\ufeff',
     );
+    expect(printable('a\u00ad\u061c\u180e\u200b\u200f\u2060\u206f')).toBe('a\\u00ad\\u061c\\u180e\\u200b\\u200f\\u2060\\u206f');
     expect(printable('ä 😀 漢 e\u0301 \\n')).toBe('ä 😀 漢 e\u0301 \\n');
   });
 

@@ -75,6 +75,18 @@ describe('strict JSON', () => {
     expect(parse(`"${'['.repeat(100)}"`)).toBeDefined();
   });
 
+  it('holds a bounded number of values before anything is made of them, whatever they are', () => {
+    const list = (unit: string, n: number): string => `[${Array(n).fill(unit).join(',')}]`;
+    expect(parse(list('1', 9_999))).toHaveLength(9_999);
+    for (const unit of ['1', '[]', '{}', '""']) expect(() => parse(list(unit, 20_000))).toThrow(refused('BUNDLE_MALFORMED', /holds more than 10000 values/));
+    // In longer texts a value may take 16 bytes.
+    expect(parse(list(`"${'x'.repeat(14)}"`, 20_000))).toHaveLength(20_000);
+    expect(() => parseStrictJson(Buffer.from('[1,2,3]'), 'the text', 3)).toThrow(refused('BUNDLE_MALFORMED', /more than 3 values/));
+    expect(parseStrictJson(Buffer.from('[1,2]'), 'the text', 3)).toEqual([1, 2]);
+    // Commas in texts are no values.
+    expect(parseStrictJson(Buffer.from('",,,,"'), 'the text', 1)).toBe(',,,,');
+  });
+
   it('names a hostile member without its control characters', () => {
     expect(() => parse('{"\u202e\u009b1m":1,"\u202e\u009b1m":2}')).toThrow(refused('BUNDLE_MALFORMED', /'\\u202e\\u009b1m' appears twice/));
     expect(() => parse(`{"${'a'.repeat(5000)}":1,"${'a'.repeat(5000)}":2}`)).toThrow(refused('BUNDLE_MALFORMED', /^.{0,200}$/));

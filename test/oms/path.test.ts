@@ -54,13 +54,15 @@ describe('names of resources', () => {
     ['a'.repeat(256), 'has a component longer than 255 bytes'],
     ['ä'.repeat(128), 'has a component longer than 255 bytes'],
     [`${'a/'.repeat(2048)}a`, 'is longer than 4096 bytes'],
+    [`${'a/'.repeat(256)}a`, 'is nested deeper than 256 levels'],
   ])('are refused when they are not canonical: %j %s', (name, problem) => {
     expect(parseModelPath(name)).toEqual({ problem });
   });
 
   it('are taken up to the limits of Linux', () => {
     expect(parseModelPath('a'.repeat(255))).toHaveProperty('path');
-    expect(parseModelPath(`${'a/'.repeat(2047)}bb`)).toHaveProperty('path');
+    expect(parseModelPath(`${`${'a'.repeat(255)}/`.repeat(15)}${'b'.repeat(255)}`)).toHaveProperty('path');
+    expect(parseModelPath(`${'a/'.repeat(255)}a`)).toHaveProperty('path');
   });
 
   it('come out as they went in, whatever canonical name it is', () => {

@@ -281,6 +281,9 @@ describe('a resource', () => {
   it('counts towards --max-entries', () => {
     expect(read(listed(FILES), 3).files).toHaveLength(3);
     expect(() => read(listed(FILES), 2)).toThrow(refused('LIMIT_EXCEEDED', /3 entries, more than --max-entries 2/));
+    expect(read(listed(filesNamed('a/b', 'a/c')), 2).files).toHaveLength(2);
+    expect(read(listed(filesNamed('a/b/c', 'a/b/d')), 2).files).toHaveLength(2);
+    expect(() => read(listed(filesNamed('a/b/c', 'd/e')), 2)).toThrow(refused('LIMIT_EXCEEDED', /more than --max-entries 2 directories/));
   });
 });
 

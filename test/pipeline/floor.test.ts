@@ -149,3 +149,39 @@ describe('the floor’s file', () => {
     expect(await readFloor(space.at('file'))).toMatchObject({ kind: 'present' });
   });
 });
+
+describe('the server behind s3:// under a floor', () => {
+  const run = async (endpoint: string): Promise<string> => {
+    const env = { AWS_ENDPOINT_URL: endpoint, AWS_REGION: 'eu-west-1', AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' };
+    // What is let through would be asked over the network, which is of no interest here.
+    const signal = AbortSignal.timeout(200);
+    return (await pullHere(['s3://models/v1/', space.at('out')], { floor: floor('', 's3://models/**'), env, signal })).reason;
+  };
+
+  test.each([
+    'https://abcdef1234.execute-api.eu-west-1.amazonaws.com',
+    'https://s3abcdefgh.execute-api.eu-west-1.amazonaws.com',
+    'https://s3-evil-123.eu-west-1.elb.amazonaws.com',
+    'https://ec2-203-0-113-5.eu-west-1.compute.amazonaws.com',
+    'https://s3.eu-west-1.amazonaws.com.evil.example',
+    'https://evils3.eu-west-1.amazonaws.com',
+    'https://s3.eu-west-1.amazonaws.com:8443',
+    'http://s3.eu-west-1.amazonaws.com',
+  ])('is not taken for AWS because it stands below amazonaws.com: %s', async (endpoint) => {
+    expect(await run(endpoint)).toBe('POLICY_DENIED');
+  });
+
+  test.each([
+    'https://s3.amazonaws.com',
+    'https://s3.eu-west-1.amazonaws.com',
+    'https://s3.dualstack.ap-southeast-2.amazonaws.com',
+    'https://s3-accelerate.amazonaws.com',
+    'https://s3-fips.us-gov-west-1.amazonaws.com',
+    'https://s3.cn-north-1.amazonaws.com.cn',
+    'https://s3-accesspoint.eu-west-1.amazonaws.com',
+    'https://s3express-euw1-az1.eu-west-1.amazonaws.com',
+    'https://accesspoint.s3-global.amazonaws.com',
+  ])('is AWS where it is S3: %s', async (endpoint) => {
+    expect(await run(endpoint)).not.toBe('POLICY_DENIED');
+  });
+});

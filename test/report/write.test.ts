@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -29,12 +30,25 @@ describe('the report file', () => {
     expect(readdirSync(dir)).toEqual(['taken']);
   });
 
-  it('is not written through a link that lies in wait under the temporary name', async () => {
+  it('goes through nothing that lies in wait on a shared volume: links, pipes or files of others under names it might take', async () => {
     const victim = join(dir, 'victim');
     writeFileSync(victim, 'precious');
-    symlinkSync(victim, join(dir, `report.json.tmp-${process.pid}`));
-    await writeReport(join(dir, 'report.json'), {}).catch(() => {});
-    expect(readFileSync(victim, 'utf8')).toBe('precious');
+    const path = join(dir, 'report.json');
+    const plant: Record<string, (at: string) => void> = {
+      link: (at) => symlinkSync(victim, at),
+      hardLink: (at) => linkSync(victim, at),
+      pipe: (at) => void execFileSync('mkfifo', [at]),
+    };
+    for (const [what, put] of Object.entries(plant)) {
+      for (const name of [`report.json.tmp-${process.pid}`, 'report.json.tmp', '.report.json.tmp']) put(join(dir, `${name}`));
+      rmSync(path, { force: true });
+      put(path);
+      await writeReport(path, { what });
+      expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ what });
+      expect(lstatSync(path)).toMatchObject({ nlink: 1 });
+      expect(readFileSync(victim, 'utf8')).toBe('precious');
+      for (const name of readdirSync(dir)) if (name.includes('.tmp')) rmSync(join(dir, name));
+    }
   });
 });
 
