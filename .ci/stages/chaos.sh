@@ -6,10 +6,10 @@ need_apt prlimit util-linux
 need_apt - libfaketime
 npm run build
 failed=0 total=0 output=$(mktemp)
-for part in server kill power resources change torture soak; do
+for part in server kill power resources change torture torture-claim soak; do
   code=0
   timeout --kill-after=9 180 node test/chaos/chaos.ts --quick --only "$part" --seed "${CHAOS_SEED:-$RANDOM}" | tee "$output" || code=$?
-  rows=$(grep -c "^| $part |" "$output" || true) bad=$(grep -c '^FAILED ' "$output" || true)
+  rows=$(grep -c "^| ${part%-claim} |" "$output" || true) bad=$(grep -c '^FAILED ' "$output" || true)
   # A part that was cut short, or that says nothing, has failed as well.
   if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1 rows=$((rows + 1)); fi
   total=$((total + rows)) failed=$((failed + bad))

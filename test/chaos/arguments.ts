@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['server', 'kill', 'power', 'resources', 'change', 'torture', 'soak'] as const;
+export const PARTS = ['server', 'kill', 'power', 'resources', 'change', 'torture', 'torture-claim', 'soak'] as const;
 export type PartName = (typeof PARTS)[number];
 
 export type Arguments = {

@@ -15,6 +15,7 @@ const LOAD: Readonly<Record<PartName, () => Promise<Part>>> = {
   resources: async () => (await import('./resources.ts')).resources,
   change: async () => (await import('./change.ts')).change,
   torture: async () => (await import('./torture.ts')).torture,
+  'torture-claim': async () => (await import('./torture.ts')).tortureClaim,
   soak: async () => (await import('./soak.ts')).soak,
 };
 
