@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError, CATALOGUE, type ErrorCode, exitCodeOf } from '../../src/base/errors.ts';
-import { type Files, leftovers, treeFrom, treeOf } from '../support/model.ts';
+import { type Files, treeFrom, treeOf } from '../support/model.ts';
 import type { Ended } from '../support/run.ts';
 
 /** How a run may end: by its reason, of which the exit code follows. */
@@ -50,11 +50,6 @@ export async function judge({ ended, to, files, expected }: Ending, again: () =>
   const recovered = next.code === 0 && standingOf(to, files) === 'whole';
   if (!recovered) problems.push(`after ${outcome} the next start ended ${next.code} ${reasonOf(next)}: ${lastLines(next.stderr)}`);
   return { outcome, clean: standing !== 'wrong', recovered, problems };
-}
-
-/** Names of ours that nobody needs any more. */
-export function litter(parent: string): readonly string[] {
-  return leftovers(parent);
 }
 
 function lastLines(stderr: string): string {
