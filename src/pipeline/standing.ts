@@ -115,7 +115,8 @@ function list({ accepted, plan }: Run, existing: Dir, ignored: readonly string[]
   return readTree(existing, { ignored, symlinks: 'reject', maxEntries: plan.limits.entries, listed });
 }
 
-function fingerprintOf(tree: Tree): string {
+/** Differs when a file was added, taken away, replaced or written to. */
+export function fingerprintOf(tree: Tree): string {
   const entries = [...[...tree.files.values()].map((file) => `${file.path}\0${file.identity}`), ...tree.odd.map((entry) => entry.display)];
   const hash = createHash('sha256');
   for (const entry of entries.sort()) hash.update(`${entry}\0\0`);

@@ -10,7 +10,7 @@ import type { Source } from '../source/source.ts';
 import { compareTree, refusal } from '../store/completeness.ts';
 import { Dir, unreadable } from '../store/dir.ts';
 import { openBlob, openBlobs } from '../store/hubCache.ts';
-import { readTree, type Tree, type WalkOptions } from '../store/tree.ts';
+import { identityOfFile, readTree, type Tree, type WalkOptions } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
 import type { FoundBundle } from './bundle.ts';
@@ -18,6 +18,7 @@ import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
 import { openBelow } from './localFile.ts';
 import type { Ruling } from './ruling.ts';
+import { fingerprintOf } from './standing.ts';
 
 /** Verifies a model where it stands; writes nothing. @throws the codes of every stage */
 export async function verify(given: VerifyPlan, deps: GateDeps): Promise<void> {
@@ -70,6 +71,8 @@ async function verifyOne(source: Source, given: VerifyPlan, gate: Gate, ruling: 
     emit: deps.emit,
     signal: deps.signal,
   });
+  // A file that was hashed early may have been changed while others were.
+  if (fingerprintOf(await listModel(root, source, accepted, plan, symlinks)) !== fingerprintOf(tree)) throw changedMeanwhile(source);
   model.files = fileEvidence(results);
   accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
   const rules = accepted.judgement?.formats ?? [];
@@ -108,7 +111,11 @@ async function listModel(root: Dir, source: Source, accepted: Accepted, plan: Ve
         odd: [{ path: source.basename, display: printable(source.basename), problem: stats.isSymbolicLink() ? 'symlink' : 'special' }],
         warnings: [],
       };
-    return { files: new Map([[source.basename, { path: source.basename, sizeBytes: stats.size, via: 'name' as const, identity: '' }]]), odd: [], warnings: [] };
+    return {
+      files: new Map([[source.basename, { path: source.basename, sizeBytes: stats.size, via: 'name' as const, identity: identityOfFile(stats) }]]),
+      odd: [],
+      warnings: [],
+    };
   }
   const ignored = [
     ...accepted.manifest.ignored,
@@ -134,6 +141,13 @@ async function openModelFile(root: Dir, path: string, links: 'refuse' | 'follow'
   } catch (error) {
     throw unreadable(error, path);
   }
+}
+
+function changedMeanwhile(source: Source): AppError {
+  return new AppError('SOURCE_CHANGED', `${source.displayUri} was changed while it was being verified`, {
+    hint: 'Something else writes to it: mount it read-only everywhere, or pull it into a volume of this pod.',
+    context: { uri: source.displayUri, retry: 'no' },
+  });
 }
 
 function total(results: readonly FileResult[]): number {

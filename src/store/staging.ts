@@ -12,6 +12,8 @@ import { enter, lastHeartbeat, volumeNow } from './owner.ts';
 
 /** Every name we make on a volume, apart from the model's own, begins with this. */
 export const STAGING_PREFIX = '.model-gate-';
+/** What was a staging directory, on its way out: nobody works there any more. */
+const REMOVED_PREFIX = `${STAGING_PREFIX}removed-`;
 
 export const TREE = 'tree';
 const PART = 'part';
@@ -154,14 +156,14 @@ function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
     },
     async [Symbol.asyncDispose]() {
       // Out of the way first, while it is still ours: whoever comes now must not move into what is being removed.
-      const doomed = `${STAGING_PREFIX}removed-${randomBytes(6).toString('hex')}`;
+      const doomed = `${REMOVED_PREFIX}${randomBytes(6).toString('hex')}`;
       try {
         if (keep) await root.removeTree(PART);
         else await base.moveTo(name, base, doomed);
         await owner[Symbol.asyncDispose]();
         if (!keep) await removeForGood(base, doomed);
       } catch {
-        // Tidying up never changes a verdict; what is left now goes with the next start, or after a day.
+        // Tidying up never changes a verdict; what is left now goes with the next start.
       } finally {
         await parents.close();
         for (const dir of [tree, part, root]) await dir[Symbol.asyncDispose]();
@@ -250,7 +252,7 @@ async function removeForeign(destination: Destination): Promise<void> {
   const now = await volumeNow(base);
   for (const name of names) {
     try {
-      if (now - (await heartbeatOf(base, name)) > FOREIGN_AFTER_MS) await base.removeTree(name);
+      if (name.startsWith(REMOVED_PREFIX) || now - (await heartbeatOf(base, name)) > FOREIGN_AFTER_MS) await base.removeTree(name);
     } catch {
       // Not ours to open or remove; it stays.
     }

@@ -125,7 +125,7 @@ export function connectionError(cause: unknown, url: URL, settings: HttpSettings
     case 'UND_ERR_HEADERS_OVERFLOW':
       return make('SOURCE_UNAVAILABLE', `${way} answers with headers that are too large`, 'no');
     default:
-      if (isTlsFailure(code)) return make('TLS_FAILED', `the TLS connection to ${way} cannot be trusted: ${code}`, 'no');
+      if (isTlsFailure(code)) return make('TLS_FAILED', `the TLS connection to ${way} cannot be trusted: ${code}${clockIfAsked(code)}`, 'no');
       return make('SOURCE_UNAVAILABLE', `the connection to ${way} failed: ${printable(code, 64)}`, 'again');
   }
 }
@@ -166,6 +166,11 @@ export function parseRetryAfter(value: string | undefined, now: number): number 
 function isWrongRegion(answer: FailedAnswer): boolean {
   if (answer.s3Code !== undefined && WRONG_REGION.has(answer.s3Code)) return answer.region !== undefined || answer.status < 400;
   return answer.status >= 300 && answer.status < 400 && answer.region !== undefined;
+}
+
+/** A clock that is years off makes every certificate one of the past or the future. */
+function clockIfAsked(code: string): string {
+  return code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID' ? ` by the clock of this node, which says ${new Date().toISOString()}` : '';
 }
 
 /** OpenSSL's verification errors as Node names them, its protocol errors, and the TLS handshake with a proxy. */

@@ -282,6 +282,14 @@ describe('staging directories of others', () => {
     expect(readdirSync(parent).sort()).toEqual(['.model-gate-beating-pod-0123456789ab', '.model-gate-busy-pod-0123456789ab', 'models']);
   });
 
+  test('that were on their way out when their start died are removed at once', async () => {
+    await using server = await serveModel(files);
+    const { parent, to } = fresh();
+    writeTree(`${parent}/.model-gate-removed-0123456789ab`, { 'tree/f': 'x', 'part/1': 'x', owner: '{}' });
+    expect(await pullHere([server.url, to])).toMatchObject({ reason: 'OK' });
+    expect(readdirSync(parent)).toEqual(['models']);
+  });
+
   test('are not followed where they are links, and what a link leads to is not removed', async () => {
     await using server = await serveModel(files);
     const { parent, to } = fresh();

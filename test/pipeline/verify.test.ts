@@ -39,6 +39,30 @@ describe('verifying in place', () => {
     expect(snapshot(dir)).toEqual(before);
   });
 
+  test('a file that is written to, replaced or added after it was hashed, while others are, makes the verdict worthless', async () => {
+    const disturbances: readonly ((dir: string) => void)[] = [
+      (dir) => writeFileSync(`${dir}/weights/part-2.bin`, Buffer.alloc(70_001, 'xxx')),
+      (dir) => {
+        writeFileSync(`${dir}/../other`, Buffer.alloc(70_001, 'two'));
+        renameSync(`${dir}/../other`, `${dir}/weights/part-2.bin`);
+      },
+      (dir) => writeFileSync(`${dir}/evil.py`, 'import os'),
+    ];
+    for (const disturb of disturbances) {
+      const dir = model();
+      let done = false;
+      const outcome = await verifyHere(dir, {
+        onEvent(event) {
+          if (event.kind !== 'fileDone' || event.path !== 'weights/part-2.bin') return;
+          done = true;
+          disturb(dir);
+        },
+      });
+      expect(done).toBe(true);
+      expect(outcome).toMatchObject({ reason: 'SOURCE_CHANGED', exitCode: 3 });
+    }
+  });
+
   test('a claim and a file:// URI name the same model', async () => {
     const dir = model();
     expect(await verifyHere(`file://${dir}`)).toMatchObject({ reason: 'OK' });

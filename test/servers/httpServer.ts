@@ -19,6 +19,8 @@ export type Behaviour =
   | { readonly kind: 'drip'; readonly everyMs: number }
   /** Sends the right length, with one bit of another value. */
   | { readonly kind: 'corrupt' }
+  /** Serves other content, properly. */
+  | { readonly kind: 'instead'; readonly body: Buffer }
   /** A body that does not end. */
   | { readonly kind: 'endlessBody' }
   /** A head that does not end. */
@@ -112,6 +114,9 @@ export function serveFile(body: Buffer | undefined, behaviour: Behaviour | undef
       return;
     case 'reset':
       request.socket.resetAndDestroy();
+      return;
+    case 'instead':
+      serveFile(behaviour.body, undefined, request, response);
       return;
     case 'endlessBody':
     case 'endlessHead':

@@ -2,7 +2,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerIdentity } from './certificates.ts';
-import { type Behaviour, listen, type SeenRequest, serveFile } from './httpServer.ts';
+import { type Behaviour, type Interfere, listen, type SeenRequest, serveFile } from './httpServer.ts';
 
 export type S3Options = {
   readonly tls?: ServerIdentity;
@@ -14,6 +14,8 @@ export type S3Options = {
   /** `denied`: a missing key is answered as for callers without ListBucket. */
   readonly missingKey?: 'notFound' | 'denied';
   readonly now?: () => number;
+  /** By bucket and key, decoded. */
+  readonly interfere?: Interfere;
 };
 
 export interface S3Server extends AsyncDisposable {
@@ -36,7 +38,7 @@ export async function startS3Server(options: S3Options): Promise<S3Server> {
     const url = new URL(request.url ?? '', 'http://ignored');
     const name = decodeURIComponent(url.pathname.slice(1));
     const refusal = refuse(name, url, request, options, objects);
-    const behaviour = queued.get(name)?.shift();
+    const behaviour = options.interfere?.(name, seen.length) ?? queued.get(name)?.shift();
     if (refusal !== undefined && behaviour === undefined) sendError(response, ...refusal);
     else serveFile(objects.get(name), behaviour, request, response);
   }, options.tls);
