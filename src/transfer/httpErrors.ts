@@ -106,7 +106,8 @@ export function statusError(answer: FailedAnswer, url: URL, retryAfter: string |
 export function connectionError(cause: unknown, url: URL, settings: HttpSettings): AppError {
   const uri = redactUri(url.href);
   // The library's parser gives its errors a code for some violations of HTTP, and none for others.
-  const code = cause instanceof AppError ? undefined : (systemErrorCode(cause) ?? (cause instanceof Error && cause.name === 'HTTPParserError' ? 'HPE' : undefined));
+  const code =
+    cause instanceof AppError ? undefined : (systemErrorCode(cause) ?? (cause instanceof Error && cause.name === 'HTTPParserError' ? 'HPE' : undefined));
   if (code === undefined) return asAppError(cause);
   const way = wayTo(url, settings);
   const make = (errorCode: ErrorCode, message: string, retry: 'no' | 'again'): AppError => new AppError(errorCode, message, { context: { uri, retry }, cause });

@@ -21,7 +21,7 @@ export type Change =
 const NUMBERS = ['0', '-1', '1e999', '4294967296', '9007199254740993', '18446744073709551615', '99999999999999999999', '007', '1.5', '0x10', ''];
 const BYTES = [0x00, 0x01, 0x7f, 0x80, 0xff, 0x0a, 0x0d, 0x20, 0x22, 0x2f, 0x5c, 0x30, 0x31];
 export const HOSTILE_VALUES: readonly unknown[] = [
-  ...[null, true, 0, -1, 1e308, 9_007_199_254_740_993, '', '../x', '/etc/passwd', 'a\u0000b', '\ud800', 'x'.repeat(5000), [], {}, [[]], [null]],
+  ...[null, true, 0, -1, 1e308, 2 ** 53, '', '../x', '/etc/passwd', 'a\u0000b', '\ud800', 'x'.repeat(5000), [], {}, [[]], [null]],
   ...[{ __proto__: null }, JSON.parse('{"__proto__":{"polluted":true}}'), { constructor: { prototype: {} } }, { toString: 1, length: -1 }, { kind: 'key' }],
 ];
 const TOKENS = [
