@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-const folder = process.env['MUTATED'] ?? 'oms';
+/** A folder of src, or one file in it. */
+const part = process.env['MUTATED'] ?? 'oms';
 
 // biome-ignore lint/style/noDefaultExport: what Stryker reads
 export default {
-  mutate: [`src/${folder}/**/*.ts`],
+  mutate: [part.endsWith('.ts') ? `src/${part}` : `src/${part}/**/*.ts`],
   testRunner: 'vitest',
   plugins: ['@stryker-mutator/vitest-runner'],
   vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },

@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/base/errors.ts';
-import { isIgnored, nameSingleFile, rootDigest } from '../../src/oms/manifest.ts';
+import { PAYLOAD_TYPE } from '../../src/oms/dsse.ts';
+import { isIgnored, nameSingleFile, replaceByMembers, rootDigest } from '../../src/oms/manifest.ts';
 import { compareByComponents, compareByName, parseModelPath } from '../../src/oms/path.ts';
-import { PREDICATE_TYPE, PREDICATE_TYPE_V01, readManifest } from '../../src/oms/statement.ts';
+import { PREDICATE_TYPE, PREDICATE_TYPE_V01, readManifest, readUnvouchedManifest } from '../../src/oms/statement.ts';
 import { type Resource, resourceOf } from '../support/signer.ts';
 import { digestOf, filesNamed, KEY_SIGNER, listed, payloadOf, read, refused } from './payload.ts';
 
@@ -432,5 +433,23 @@ describe('whatever a signer signed', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('a manifest that is made of another one', () => {
+  it('says that nobody vouches for it, and by which method somebody might have', () => {
+    const envelope = { payload: payloadOf(listed(FILES)).bytes, payloadType: PAYLOAD_TYPE, signature: Buffer.alloc(0) } as const;
+    const manifest = readUnvouchedManifest({ envelope, material: { kind: 'key', timestamps: [] } });
+    expect(manifest).toMatchObject({ files: { length: 3 }, signer: { kind: 'nobody', method: 'key' } });
+    expect(() => readUnvouchedManifest({ envelope, material: { kind: 'key', timestamps: [] } }, 2)).toThrow(refused('LIMIT_EXCEEDED'));
+  });
+
+  it('by its members has theirs in place of the archive’s, and nothing of what the signer recorded of a directory', () => {
+    const archive = read(listed(FILES, { allow_symlinks: true, ignore_paths: ['cache'] }));
+    const members = [{ path: archive.files[0].path, algorithm: 'sha256', parts: archive.files[0].parts }] as const;
+    const { rootDigest, signer } = archive;
+    expect(replaceByMembers(archive, members)).toMatchObject({ files: members, method: 'files', algorithm: 'sha256', symlinks: 'reject', rootDigest, signer });
+    expect(replaceByMembers(archive, members).ignored).toEqual([]);
+    expect(replaceByMembers({ ...archive, shardSizeBytes: 5 }, members)).not.toHaveProperty('shardSizeBytes');
   });
 });
