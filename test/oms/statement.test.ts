@@ -210,6 +210,13 @@ describe('a resource', () => {
     for (const algorithm of ['blake3', 'sha512', 'SHA256', 'sha256-sharded-1000000000', '']) {
       expect(withResource({ algorithm })).toThrow(refused('ALGORITHM_REFUSED', /says algorithm/));
     }
+    // Also where both say the same of what nobody knows, and where whole files bear the label of shards.
+    const unknown = listed(
+      FILES.map((resource) => ({ ...resource, algorithm: 'sha512' })),
+      { hash_type: 'sha512' },
+    );
+    expect(() => read(unknown)).toThrow(refused('ALGORITHM_REFUSED', /hash_type is 'sha512'/));
+    expect(withResource({ algorithm: 'sha256-sharded-undefined' })).toThrow(refused('ALGORITHM_REFUSED', /says algorithm/));
     expect(serialized({ hash_type: 'blake3' })).toThrow(refused('ALGORITHM_REFUSED', /'sha256', but serialization.hash_type is blake3/));
   });
 
@@ -433,6 +440,14 @@ describe('whatever a signer signed', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('a statement of v0.2.0', () => {
+  it('hashes whole files with sha256, which it does not say', () => {
+    const subject = FILES.map(({ name, digest }) => ({ name, digest: { sha256: digest } }));
+    const { files } = read({ _type: 'https://in-toto.io/Statement/v1', predicateType: PREDICATE_TYPE_V01, subject });
+    expect(files).toEqual(FILES.map(({ name, digest }) => ({ path: name, algorithm: 'sha256', parts: [{ range: 'whole', digest }] })));
   });
 });
 
