@@ -75,3 +75,89 @@ describe('the structure of src', () => {
     expect(files.filter(({ text }) => !text.includes('SPDX-License-Identifier: Apache-2.0')).map(({ name }) => name)).toEqual([]);
   });
 });
+
+/** What a hostile input could turn against us, and the places where it is allowed because of what is said there. */
+const DANGERS: readonly { readonly what: string; readonly pattern: RegExp; readonly allowed: Readonly<Record<string, string>> }[] = [
+  {
+    what: 'JSON.parse, which has no limit of its own',
+    pattern: /\bJSON\.parse\(/,
+    allowed: {
+      'oms/json.ts': 'counts values and depth first',
+      'formats/json.ts': 'counts depth and length first',
+      'report/read.ts': 'a report of at most 128 MiB that its user names',
+      'store/owner.ts': 'at most 4096 bytes of a private directory',
+      'source/secrets.ts': 'a variable of the environment',
+      'plan/foreign.ts': 'variables of the environment',
+      'plan/load.ts': 'a variable of the environment',
+      'transfer/service.ts': 'the first 4 KiB of an answer of a signing service',
+      'sign/rekor.ts': 'an answer of a signing service, capped by its caller',
+      'sign/identityToken.ts': 'a token of at most 64 KiB',
+      'anchors/refreshEmbeddedRoot.ts': 'maintenance, not part of the program',
+    },
+  },
+  {
+    what: 'a path joined with a name from a manifest, an archive or a directory',
+    pattern: /\b(?:join|resolve)\([^)]*(?:\bname\b|\.path\b|\bmember\b|\bentry\b)/,
+    allowed: {
+      'anchors/material.ts': 'names that readdir gave, in a directory that the caller named',
+      'source/file.ts': 'the path that the caller named; names below it by nameComponents, for reading a link only',
+      'store/output.ts': 'the file that the caller named',
+      'transfer/fetchSmall.ts': 'the bundle’s own name: customary, or by a rule, never by a manifest',
+      'pipeline/scan.ts': 'the path that the caller named',
+      'pipeline/judge.ts': 'the path that the caller named',
+      'pipeline/measure.ts': 'the path that the caller named',
+    },
+  },
+  {
+    what: 'a regular expression made of text that is not written here',
+    pattern: /\bnew RegExp\((?!String\.raw`)|(?<!\bnew )\bRegExp\(/,
+    allowed: {
+      'plan/make.ts': 'syntax check only: it is never tried on anything',
+      'report/markup.ts': 'made of a constant',
+      'transfer/httpErrors.ts': 'made of two constants',
+    },
+  },
+  {
+    what: 'code or a program that is made of text',
+    pattern: /\beval\(|\bnew Function\(|\bchild_process\b|\bnode:vm\b|\bprocess\.binding\b|\bdlopen\b/,
+    allowed: { 'anchors/refreshEmbeddedRoot.ts': 'maintenance, not part of the program' },
+  },
+];
+
+function dangersIn(name: string, text: string): readonly string[] {
+  const code = text.replace(/^\s*(?:\/\/|\*|\/\*\*?).*$/gm, '');
+  return DANGERS.filter(({ pattern, allowed }) => pattern.test(code) && !Object.hasOwn(allowed, name)).map(({ what }) => `${name}: ${what}`);
+}
+
+describe('dangerous constructs', () => {
+  it('stand only where it is said why they may', () => {
+    expect(files.flatMap(({ name, text }) => dangersIn(name, text))).toEqual([]);
+  });
+
+  it('are not allowed where there are none any more', () => {
+    const stale = DANGERS.flatMap(({ what, pattern, allowed }) =>
+      Object.keys(allowed)
+        .filter((name) => !pattern.test(files.find((file) => file.name === name)?.text ?? ''))
+        .map((name) => `${name}: ${what}`),
+    );
+    expect(stale).toEqual([]);
+  });
+
+  it.each([
+    ['const bundle = JSON.parse(bytes.toString());', /JSON\.parse/],
+    ['const target = join(root, file.path);', /path joined/],
+    ['await open(resolve(destination, name));', /path joined/],
+    ['const matcher = new RegExp(policy.pattern);', /regular expression/],
+    ["return RegExp('^' + identity).test(text);", /regular expression/],
+    ["import { execFile } from 'node:child_process';", /code or a program/],
+    ["const loaded = eval('x');", /code or a program/],
+  ])('are found in a bad example: %s', (line, what) => {
+    expect(dangersIn('pipeline/bad.ts', `// SPDX-License-Identifier: Apache-2.0\n${line}\n`)).toEqual([expect.stringMatching(what)]);
+  });
+
+  it('are not found in comments, nor in what only looks like them', () => {
+    expect(
+      dangersIn('pipeline/good.ts', "/** JSON.parse(x) */\n// eval(x)\nconst list = names.join(', ');\nconst one = parseStrictJson(bytes, 'it');\n"),
+    ).toEqual([]);
+  });
+});

@@ -10,7 +10,7 @@ const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 export async function readConfigFile(path: string): Promise<unknown> {
   try {
     const bytes = await readSmallFile(path, MAX_CONFIG_BYTES, 'follow');
-    return parse(bytes.toString('utf8'), { maxAliasCount: 0, uniqueKeys: true, strict: true }) as unknown;
+    return parse(bytes.toString('utf8'), { maxAliasCount: 0, uniqueKeys: true, strict: true, logLevel: 'error' }) as unknown;
   } catch (cause) {
     throw new AppError(
       'CONFIG_INVALID',

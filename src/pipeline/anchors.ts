@@ -6,14 +6,16 @@ import { AppError } from '../base/errors.ts';
 import { redactUri } from '../base/redact.ts';
 import type { TrustPlan } from '../plan/trust.ts';
 import { parseSourceUri } from '../plan/uri.ts';
+import { requirePatterns } from '../policy/identity.ts';
 import { openSource } from '../source/open.ts';
 import type { SourceSettings } from '../source/source.ts';
 import { readSmall } from '../transfer/fetchSmall.ts';
 import type { TrustAnchors } from '../trust/trust.ts';
 import type { GateDeps } from './gate.ts';
 
-/** Loads whom to trust, before anything else is fetched. @throws ANCHORS_INVALID, ANCHORS_UNREACHABLE, TUF_UNAVAILABLE */
+/** Loads whom to trust, before anything else is fetched. @throws CONFIG_INVALID, ANCHORS_INVALID, ANCHORS_UNREACHABLE, TUF_UNAVAILABLE */
 export async function openAnchors(plan: { readonly trust: TrustPlan; readonly source: SourceSettings }, deps: Omit<GateDeps, 'floor'>): Promise<TrustAnchors> {
+  requirePatterns(plan.trust);
   const anchors = await loadAnchors(plan.trust, materialDeps(plan.source, deps));
   deps.evidence.trust = { method: anchors.kind, anchors: describe(anchors) };
   return anchors;

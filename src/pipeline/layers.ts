@@ -9,7 +9,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { MaterialRef, TrustPlan } from '../plan/trust.ts';
 import { MAX_POLICY_BYTES } from '../policy/document.ts';
 import { timeOf } from '../policy/fields.ts';
-import { checkIdentity } from '../policy/identity.ts';
+import { checkIdentity, requirePatterns } from '../policy/identity.ts';
 import { type Checks, type Material, NO_CHECKS, type Policy, type SignerSpec } from '../policy/policy.ts';
 import { type Layer as FileLayer, readPolicy } from '../policy/read.ts';
 import { signersOf } from '../policy/requirement.ts';
@@ -120,6 +120,7 @@ function trustPlanOf(spec: SignerSpec, refs: (materials: readonly Material[]) =>
 async function flagsLayer(plan: Plan, deps: MaterialDeps): Promise<Layer | undefined> {
   const { trust, narrowing } = plan;
   const checks = checksOf(plan);
+  if (trust !== undefined) requirePatterns(trust);
   const anchors = trust === undefined ? undefined : await loadAnchors(trust, deps);
   if (anchors === undefined && JSON.stringify(checks) === JSON.stringify(NO_CHECKS)) return undefined;
   const signer: LoadedSigner | undefined =

@@ -142,7 +142,7 @@ function integerOf(value: unknown, where: string): number {
 }
 
 function sizeOf(value: unknown, where: string): number {
-  const bytes = parseSize(String(value));
+  const bytes = parseSize(writtenText(value));
   if (bytes === undefined) throw invalid(where, 'must be a size such as 64MiB, 10G or 1048576');
   return bytes;
 }
@@ -152,11 +152,16 @@ const TIME_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000
 const MAX_MS = 2 ** 31 - 1;
 
 function durationOf(value: unknown, where: string): number {
-  const text = String(value);
+  const text = writtenText(value);
   const parts = [...text.matchAll(/(\d{1,9})(ms|s|m|h)/g)];
   const ms = parts.reduce((sum, [, digits, unit]) => sum + Number(digits) * (TIME_UNITS[unit ?? ''] ?? Number.NaN), 0);
   if (parts.map(([all]) => all).join('') !== text || !(ms >= 1 && ms <= MAX_MS)) throw invalid(where, 'must be a duration such as 30s, 10m or 1h30m');
   return ms;
+}
+
+/** As YAML and JSON write it. Anything but a text or a number is no value, and an object may have a `toString` of its own. */
+function writtenText(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }
 
 function invalid(where: string, problem: string): AppError {

@@ -3,6 +3,7 @@ import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { SigstoreIdentity, TrustPlan } from '../plan/trust.ts';
 import type { Signer } from '../trust/trust.ts';
+import { compilePattern, PatternError } from './pattern.ts';
 
 /**
  * Whether a genuine signature is by a signer the caller named. Identities are compared exactly; patterns only where the
@@ -42,7 +43,25 @@ function checkSigstore(expected: readonly SigstoreIdentity[], signer: Extract<Si
 }
 
 function matches(identity: SigstoreIdentity['identity'], actual: string): boolean {
-  return identity.kind === 'exact' ? identity.text === actual : new RegExp(`^(?:${identity.source})$`, 'u').test(actual);
+  return identity.kind === 'exact' ? identity.text === actual : compilePattern(identity.source)(actual);
+}
+
+/**
+ * Before anything is fetched: that patterns are of the kind that policies have, too. Whoever can get a certificate chooses the text they are tried
+ * on, and with a regular expression of JavaScript he could make that last for ever. @throws CONFIG_INVALID
+ */
+export function requirePatterns(trust: TrustPlan): void {
+  for (const { identity } of trust.kind === 'sigstore' ? trust.signers : []) {
+    if (identity.kind === 'exact') continue;
+    try {
+      compilePattern(identity.source);
+    } catch (error) {
+      if (!(error instanceof PatternError)) throw error;
+      throw new AppError('CONFIG_INVALID', `--identity-regexp '${printable(identity.source, 200)}' ${error.message}`, {
+        hint: 'Letters, \\ before punctuation, . [a-z] [^/] \\d \\w groups | * + ? {m,n}: that can be matched in a time that nobody can stretch.',
+      });
+    }
+  }
 }
 
 /** Out of reach while the trust picks the verifier; should that ever change, nobody's policy must be skipped. */

@@ -105,7 +105,9 @@ export function statusError(answer: FailedAnswer, url: URL, retryAfter: string |
 /** A failure of the connection, before or within the body, as an error. By error code, never by message text. */
 export function connectionError(cause: unknown, url: URL, settings: HttpSettings): AppError {
   const uri = redactUri(url.href);
-  const code = cause instanceof AppError ? undefined : systemErrorCode(cause);
+  // The library's parser gives its errors a code for some violations of HTTP, and none for others.
+  const code =
+    cause instanceof AppError ? undefined : (systemErrorCode(cause) ?? (cause instanceof Error && cause.name === 'HTTPParserError' ? 'HPE' : undefined));
   if (code === undefined) return asAppError(cause);
   const way = wayTo(url, settings);
   const make = (errorCode: ErrorCode, message: string, retry: 'no' | 'again'): AppError => new AppError(errorCode, message, { context: { uri, retry }, cause });

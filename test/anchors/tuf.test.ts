@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 // Not the package's index: that one loads an HTTP interceptor, and this test wants real HTTP.
 import { tufHandlers } from '@tufjs/repo-mock/dist/handler.js';
+import { KeyPair } from '@tufjs/repo-mock/dist/key.js';
+import { createRootMeta, createSnapshotMeta, createTargetsMeta, createTimestampMeta } from '@tufjs/repo-mock/dist/metadata.js';
 import { initializeTUFRepo } from '@tufjs/repo-mock/dist/repo.js';
+import { collectTargets } from '@tufjs/repo-mock/dist/target.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadAnchors } from '../../src/anchors/anchors.ts';
 import embedded from '../../src/anchors/publicGoodRoot.json' with { type: 'json' };
@@ -96,6 +99,44 @@ describe('refreshing the trusted root', () => {
     await expect(refreshRoot({ kind: 'tuf', mirror, rootFile }, signal)).rejects.toMatchObject(unavailable);
     serve(await repository(), (path, body) => (path === '/timestamp.json' ? body.replace(/"sig":"3/, '"sig":"4') : body.replace('"version":1', '"version":2')));
     await expect(refreshRoot({ kind: 'tuf', mirror, rootFile }, signal)).rejects.toMatchObject(unavailable);
+  });
+
+  /** States of one repository, all signed with its keys. */
+  async function statesOf(...changes: readonly ((timestamp: { version: number; expires: string }) => void)[]) {
+    const keys = new KeyPair();
+    const targets = [{ name: TARGET.name, content: Buffer.from(TARGET.content) }];
+    const targetsMeta = createTargetsMeta(collectTargets(targets), keys);
+    const snapshotMeta = createSnapshotMeta(targetsMeta, keys);
+    const rootMeta = createRootMeta(keys);
+    await writeFile(rootFile, JSON.stringify(rootMeta.toJSON()));
+    return changes.map((change) => {
+      const timestampMeta = createTimestampMeta(snapshotMeta, keys);
+      change(timestampMeta.signed as unknown as { version: number; expires: string });
+      timestampMeta.sign((data) => keys.sign(data), false);
+      return { rootMeta, snapshotMeta, timestampMeta, targetsMeta, targets };
+    });
+  }
+
+  it('refuses an older state than the one it has seen: genuine, but taken back', async () => {
+    const [older, newer] = await statesOf(
+      (timestamp) => (timestamp.version = 3),
+      (timestamp) => (timestamp.version = 4),
+    );
+    if (older === undefined || newer === undefined) throw new Error('no states');
+    const plan = { kind: 'tuf', mirror, rootFile, cacheDir: join(folder, 'cache') } as const;
+    serve(newer);
+    await expect(refreshRoot(plan, signal)).resolves.toMatchObject({ json: embedded.trustedRoot });
+    serve(older);
+    await expect(refreshRoot(plan, signal)).rejects.toMatchObject({ code: 'TUF_UNAVAILABLE' });
+    // Without a memory nobody can tell.
+    await expect(refreshRoot({ kind: 'tuf', mirror, rootFile }, signal)).resolves.toMatchObject({ json: embedded.trustedRoot });
+  });
+
+  it('refuses a state that has expired: a repository that is kept from growing', async () => {
+    const [frozen] = await statesOf((timestamp) => (timestamp.expires = '2020-01-01T00:00:00Z'));
+    if (frozen === undefined) throw new Error('no state');
+    serve(frozen);
+    await expect(refreshRoot({ kind: 'tuf', mirror, rootFile }, signal)).rejects.toMatchObject({ code: 'TUF_UNAVAILABLE' });
   });
 
   it('refuses a repository signed by somebody else', async () => {

@@ -52,6 +52,7 @@ describe('strict JSON', () => {
     '{"__proto__":1,"__proto__":2}',
     '{"\\ud83d\\ude00":1,"😀":2}',
     '{"a\\\\":1,"a\\\\":2}',
+    '{"\\"ab":1,"\\"ab":2}',
   ])('refuses a member that is named twice, however it is written: %s', (text) => {
     expect(JSON.parse(text)).toBeDefined();
     expect(() => parse(text)).toThrow(refused('BUNDLE_MALFORMED', /appears twice/));

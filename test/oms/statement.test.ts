@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/base/errors.ts';
-import { isIgnored, nameSingleFile, rootDigest } from '../../src/oms/manifest.ts';
+import { PAYLOAD_TYPE } from '../../src/oms/dsse.ts';
+import { isIgnored, nameSingleFile, replaceByMembers, rootDigest } from '../../src/oms/manifest.ts';
 import { compareByComponents, compareByName, parseModelPath } from '../../src/oms/path.ts';
-import { PREDICATE_TYPE, PREDICATE_TYPE_V01, readManifest } from '../../src/oms/statement.ts';
+import { PREDICATE_TYPE, PREDICATE_TYPE_V01, readManifest, readUnvouchedManifest } from '../../src/oms/statement.ts';
 import { type Resource, resourceOf } from '../support/signer.ts';
 import { digestOf, filesNamed, KEY_SIGNER, listed, payloadOf, read, refused } from './payload.ts';
 
@@ -209,6 +210,13 @@ describe('a resource', () => {
     for (const algorithm of ['blake3', 'sha512', 'SHA256', 'sha256-sharded-1000000000', '']) {
       expect(withResource({ algorithm })).toThrow(refused('ALGORITHM_REFUSED', /says algorithm/));
     }
+    // Also where both say the same of what nobody knows, and where whole files bear the label of shards.
+    const unknown = listed(
+      FILES.map((resource) => ({ ...resource, algorithm: 'sha512' })),
+      { hash_type: 'sha512' },
+    );
+    expect(() => read(unknown)).toThrow(refused('ALGORITHM_REFUSED', /hash_type is 'sha512'/));
+    expect(withResource({ algorithm: 'sha256-sharded-undefined' })).toThrow(refused('ALGORITHM_REFUSED', /says algorithm/));
     expect(serialized({ hash_type: 'blake3' })).toThrow(refused('ALGORITHM_REFUSED', /'sha256', but serialization.hash_type is blake3/));
   });
 
@@ -432,5 +440,31 @@ describe('whatever a signer signed', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('a statement of v0.2.0', () => {
+  it('hashes whole files with sha256, which it does not say', () => {
+    const subject = FILES.map(({ name, digest }) => ({ name, digest: { sha256: digest } }));
+    const { files } = read({ _type: 'https://in-toto.io/Statement/v1', predicateType: PREDICATE_TYPE_V01, subject });
+    expect(files).toEqual(FILES.map(({ name, digest }) => ({ path: name, algorithm: 'sha256', parts: [{ range: 'whole', digest }] })));
+  });
+});
+
+describe('a manifest that is made of another one', () => {
+  it('says that nobody vouches for it, and by which method somebody might have', () => {
+    const envelope = { payload: payloadOf(listed(FILES)).bytes, payloadType: PAYLOAD_TYPE, signature: Buffer.alloc(0) } as const;
+    const manifest = readUnvouchedManifest({ envelope, material: { kind: 'key', timestamps: [] } });
+    expect(manifest).toMatchObject({ files: { length: 3 }, signer: { kind: 'nobody', method: 'key' } });
+    expect(() => readUnvouchedManifest({ envelope, material: { kind: 'key', timestamps: [] } }, 2)).toThrow(refused('LIMIT_EXCEEDED'));
+  });
+
+  it('by its members has theirs in place of the archive’s, and nothing of what the signer recorded of a directory', () => {
+    const archive = read(listed(FILES, { allow_symlinks: true, ignore_paths: ['cache'] }));
+    const members = [{ path: archive.files[0].path, algorithm: 'sha256', parts: archive.files[0].parts }] as const;
+    const { rootDigest, signer } = archive;
+    expect(replaceByMembers(archive, members)).toMatchObject({ files: members, method: 'files', algorithm: 'sha256', symlinks: 'reject', rootDigest, signer });
+    expect(replaceByMembers(archive, members).ignored).toEqual([]);
+    expect(replaceByMembers({ ...archive, shardSizeBytes: 5 }, members)).not.toHaveProperty('shardSizeBytes');
   });
 });

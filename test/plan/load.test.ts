@@ -261,3 +261,10 @@ describe('the configuration file', () => {
     expect(resolve({ file: {} }).values).toEqual(resolve({}).values);
   });
 });
+
+it.each([{ toString: 1, valueOf: 2 }, { toString: null }, Object.create(null), ['5'], true, null])(
+  'a size or a duration in a file is a text or a number, not %j',
+  (written) => {
+    for (const name of ['max-file-size', 'stall-timeout'] as const) expect(() => fromFile(name, written)).toThrow(invalid(/must be a/));
+  },
+);

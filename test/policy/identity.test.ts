@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SigstoreIdentity, TrustPlan } from '../../src/plan/trust.ts';
-import { checkIdentity } from '../../src/policy/identity.ts';
+import { checkIdentity, requirePatterns } from '../../src/policy/identity.ts';
 import type { Signer } from '../../src/trust/trust.ts';
 import { digestOf, KEY_SIGNER, refused } from '../oms/payload.ts';
 
@@ -152,4 +152,20 @@ it('a signer of another method than the trusted one is nobody', () => {
   for (const plan of plans) {
     for (const signer of signers.filter(({ kind }) => kind !== plan.kind)) expect(() => checkIdentity(plan, signer)).toThrow(untrusted(/method/));
   }
+});
+
+describe('a pattern that is tried on a hostile identity', () => {
+  it('is matched in linear time, whoever the issuer is', () => {
+    const trust = sigstore(pattern('(a+)+b'), pattern('(.*)*x', 'https://other.example'));
+    const start = performance.now();
+    expect(() => checkIdentity(trust, sigstoreSigner('a'.repeat(4000)))).toThrow(untrusted());
+    expect(() => checkIdentity(trust, sigstoreSigner('a'.repeat(100_000)))).toThrow(untrusted());
+    expect(performance.now() - start).toBeLessThan(2000);
+  });
+
+  it('is refused beforehand when it is of another kind', () => {
+    for (const source of ['(?=a)b', '\\p{L}+', 'a*+', '(?<n>a)\\k<n>', 'x'.repeat(501)])
+      expect(() => requirePatterns(sigstore(pattern(source)))).toThrow(refused('CONFIG_INVALID', /--identity-regexp/));
+    for (const trust of [sigstore(pattern('a+')), sigstore(exact('(?=a)')), certificate([])]) expect(() => requirePatterns(trust)).not.toThrow();
+  });
 });

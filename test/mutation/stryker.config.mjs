@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/** A folder of src, or one file in it. */
+const part = process.env['MUTATED'] ?? 'oms';
+
+// biome-ignore lint/style/noDefaultExport: what Stryker reads
+export default {
+  mutate: [part.endsWith('.ts') ? `src/${part}` : `src/${part}/**/*.ts`],
+  testRunner: 'vitest',
+  plugins: ['@stryker-mutator/vitest-runner'],
+  vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },
+  coverageAnalysis: 'perTest',
+  concurrency: 2,
+  timeoutMS: 10_000,
+  timeoutFactor: 2,
+  // A name that is not there: Stryker would rewrite the file by an interface that TypeScript 7 no longer has.
+  tsconfigFile: 'tsconfig.none.json',
+  ignorePatterns: ['reports', 'installed'],
+  tempDirName: '.stryker-tmp',
+  cleanTempDir: 'always',
+  reporters: ['json', 'clear-text'],
+  clearTextReporter: { allowColor: false, logTests: false, reportTests: false, reportMutants: false, reportScoreTable: true },
+  jsonReporter: { fileName: 'reports/mutation.json' },
+  thresholds: { high: 95, low: 85, break: 85 },
+  allowConsoleColors: false,
+};
