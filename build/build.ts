@@ -5,6 +5,7 @@ import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { build, type Metafile } from 'esbuild';
 import { bundledPackages, licenceTexts } from './packages.ts';
+import { sbomOf } from './sbom.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
@@ -42,5 +43,6 @@ if (import.meta.main) {
   rmSync(dist, { recursive: true, force: true });
   const packages = bundledPackages(await bundle(dist), ROOT);
   writeFileSync(resolve(dist, 'THIRD-PARTY-LICENSES.txt'), licenceTexts(packages, ROOT));
+  writeFileSync(resolve(dist, 'sbom.cdx.json'), sbomOf(packages, ROOT));
   chmodSync(resolve(dist, 'main.js'), 0o755);
 }

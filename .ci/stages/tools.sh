@@ -5,6 +5,7 @@ need_servers
 need_rclone
 need_reference_signer
 need_picklescan
+need_lint_tools
 need_manifest_tools
 need_containers
 printf '%s\n' "versitygw ${VERSITYGW##*@}, rclone ${RCLONE##*=}, kustomize ${KUSTOMIZE##*@}, $(nginx -v 2>&1), $(podman --version), $(buildah --version | cut -d' ' -f1-3), $(model_signing --version)"

@@ -19,6 +19,7 @@ for style in 1.1.1 hyphen; do
   python3 "$runner" --cli "$cli" --jobs "$(nproc)" --flag-style "$style" --json "$folder/$style.json"
 done
 # Strictness only judges the verdicts that were just given.
+# shellcheck disable=SC2086 # several names
 python3 - "$folder/1.1.1.json" $decided <<'PYTHON'
 import json, sys
 results, decided = json.load(open(sys.argv[1])), set(sys.argv[2:])

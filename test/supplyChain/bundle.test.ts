@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundle } from '../../build/build.ts';
 import { bundledPackages, licenceTexts, modulesOf } from '../../build/packages.ts';
+import { sbomOf } from '../../build/sbom.ts';
 import { dependenciesPage, takeInventory } from '../../docs/dependencies.ts';
 import { startS3Server } from '../servers/s3Server.ts';
 import { KEYS, type Scratch, SMALL_MODEL, scratch, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
@@ -22,8 +23,8 @@ afterAll(() => tmp[Symbol.dispose]());
 describe('the bundle', () => {
   test('has no code that could start a program', () => {
     expect(modulesOf(metafile, () => true)).not.toContain('child_process');
-    const texts = readdirSync(tmp.at('dist')).map((name) => readFileSync(tmp.at('dist', name), 'utf8'));
-    expect(texts.filter((text) => /child_process|process\.binding|process\.dlopen|getBuiltinModule/.test(text))).toEqual([]);
+    const forbidden = /child_process|process\.binding|process\.dlopen|getBuiltinModule/;
+    expect(readdirSync(tmp.at('dist')).filter((name) => forbidden.test(readFileSync(tmp.at('dist', name), 'utf8')))).toEqual([]);
   });
 
   test('is the same bytes when it is made again', async () => {
@@ -34,6 +35,15 @@ describe('the bundle', () => {
   test('has the packages that docs/reference/dependencies.md lists (npm run docs)', async () => {
     expect(readFileSync(join(ROOT, 'docs/reference/dependencies.md'), 'utf8')).toBe(dependenciesPage(await takeInventory()));
   });
+});
+
+test('the SBOM lists each package of the bundle with its hash, and neither time nor registry', () => {
+  const packages = bundledPackages(metafile, ROOT);
+  const text = sbomOf(packages, ROOT);
+  const { components } = JSON.parse(text) as { components: { name: string; version: string; hashes: { alg: string }[] }[] };
+  expect(new Set(components.map(({ name, version }) => `${name}@${version}`))).toEqual(new Set(packages.map(({ name, version }) => `${name}@${version}`)));
+  expect(components.filter(({ hashes }) => hashes[0]?.alg !== 'SHA-512')).toEqual([]);
+  expect(text).not.toMatch(/"timestamp"|"serialNumber"|"distribution"/);
 });
 
 describe('licences', () => {
