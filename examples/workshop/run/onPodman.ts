@@ -13,13 +13,12 @@ import { adapt, type Images, PREFIX, render } from './podmanPods.ts';
 
 const WORKLOAD = `${PREFIX}-ml-workload`;
 const CLAIM = `${PREFIX}-model-storage`;
-const WATCH_PORT = 9464;
 
 export async function onPodman(images: Images): Promise<Place> {
   for (const image of Object.values(images)) await must('podman', ['image', 'exists', image]);
   const folder = await mkdtemp(join(tmpdir(), 'model-gate-workshop-'));
   const terminationLog = join(folder, 'termination-log');
-  const ports = { server: await freePort(), source: await freePort() };
+  const ports = { server: await freePort(), source: await freePort(), watch: await freePort() };
   const settings = { images, ports, terminationLog };
   let configMaps: ConfigMaps = {};
   let manifest = '';
@@ -91,9 +90,9 @@ export async function onPodman(images: Images): Promise<Place> {
   /** What the readiness probe of the watching container would find; undefined when the pod has none. */
   async function readiness(wanted: number): Promise<number | undefined> {
     if (!manifest.includes('model-watch')) return undefined;
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 60_000;
     for (;;) {
-      const status = await fetch(`http://127.0.0.1:${WATCH_PORT}/ready`).then(
+      const status = await fetch(`http://127.0.0.1:${ports.watch}/ready`).then(
         (response) => response.status,
         () => undefined,
       );

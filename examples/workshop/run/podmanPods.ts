@@ -9,7 +9,7 @@ export type Images = { readonly gate: string; readonly server: string; readonly 
 export type Settings = {
   readonly images: Images;
   /** Pods share the machine's loopback in place of a cluster network. */
-  readonly ports: { readonly server: number; readonly source: number };
+  readonly ports: { readonly server: number; readonly source: number; readonly watch: number };
   readonly terminationLog: string;
 };
 
@@ -76,6 +76,9 @@ function podmanPod({ metadata, spec }: Pod, settings: Settings): unknown {
         ...(valueFrom && { valueFrom: { configMapKeyRef: { ...valueFrom.configMapKeyRef, name: own(valueFrom.configMapKeyRef.name) } } }),
       })),
       ...(found.name === 'inference' ? [variable('HOST', '127.0.0.1'), variable('PORT', String(settings.ports.server))] : []),
+      ...(found.name === 'model-watch'
+        ? [variable('MODEL_GATE_HEALTH_ADDRESS', '127.0.0.1'), variable('MODEL_GATE_HEALTH_PORT', String(settings.ports.watch))]
+        : []),
     ],
     volumeMounts: [
       ...found.volumeMounts.map((mount) => ({ ...mount, name: volume(mount.name) })),
