@@ -5,6 +5,7 @@
 BASE_IMAGE=localhost/model-gate-base:node-$(node -p process.versions.node)
 GATE_IMAGE=localhost/model-gate:ci
 SERVER_IMAGE=localhost/model-gate-busybox:ci
+WORKSHOP_IMAGE=localhost/model-gate-workshop-server:ci
 
 # build CONTEXT ARGUMENT...: builds quietly, shows the log only when it fails.
 build() {
@@ -43,6 +44,13 @@ build_server() {
   printf 'FROM scratch\nCOPY bin/ /bin/\n' >"$folder/Dockerfile"
   build "$folder" --timestamp 0 --tag "$SERVER_IMAGE"
   rm -rf "$folder"
+}
+
+# The workshop's model server; its packages are installed here, because the base image has no npm.
+build_workshop_server() {
+  local folder=$root/examples/workshop/server
+  npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund >/dev/null
+  build "$folder" --pull=never --timestamp 0 --build-arg "BASE=$BASE_IMAGE" --build-arg "BUILD_BASE=$BASE_IMAGE" --build-arg MODULES=prebuilt --tag "$WORKSHOP_IMAGE"
 }
 
 # Finds out how containers run here. Without CAP_SYS_RESOURCE, runc cannot set the rlimits podman asks for.

@@ -11,13 +11,21 @@ export type Played = {
   readonly volumes: ReadonlyMap<string, string>;
 };
 
+/** The pod's containers that matter, by the names the manifest gives them. */
+export type Containers = { readonly gate: string; readonly server: string };
+
 /** Plays the manifest; returns when the init container has ended and the server has started or was held back. */
-export async function play(file: string, manifest: string, podName: string): Promise<Played> {
+export async function play(
+  file: string,
+  manifest: string,
+  podName: string,
+  containers: Containers = { gate: 'model-gate', server: 'server' },
+): Promise<Played> {
   await writeFile(file, manifest);
   const played = await run('podman', ['kube', 'play', file]);
-  const gate = await inspect(`${podName}-model-gate`);
-  const server = await inspect(`${podName}-server`);
-  const log = await run('podman', ['logs', `${podName}-model-gate`]);
+  const gate = await inspect(`${podName}-${containers.gate}`);
+  const server = await inspect(`${podName}-${containers.server}`);
+  const log = await run('podman', ['logs', `${podName}-${containers.gate}`]);
   return {
     code: played.code,
     error: played.stderr,
@@ -37,9 +45,9 @@ export async function removeVolumes(prefix: string): Promise<void> {
   for (const name of volumes) await run('podman', ['volume', 'rm', '--force', name]);
 }
 
-/** A claim, as podman sees it: a named volume filled from a folder. */
-export async function createClaim(name: string, folder: string, archive: string): Promise<void> {
-  await must('tar', ['--create', '--file', archive, '--directory', folder, '.']);
+/** A claim, as podman sees it: a named volume filled from a folder, or from one entry of it. */
+export async function createClaim(name: string, folder: string, archive: string, entry = '.'): Promise<void> {
+  await must('tar', ['--create', '--file', archive, '--directory', folder, entry]);
   await must('podman', ['volume', 'create', name]);
   await must('podman', ['volume', 'import', name, archive]);
 }

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# examples/workshop as far as it goes without a cluster: all exercises, their pods played by podman, each page compared with what happened.
+# Arguments go to run.sh (the number of an exercise).
+. "$(dirname "$0")/../lib.sh"
+. "$root/.ci/containers.sh"
+need_manifest_tools
+need_reference_signer # its Python has the pip that fetches the model
+need_dist
+folder=examples/workshop
+hadolint "$folder/server/Dockerfile"
+kubernetes-validate --strict --kubernetes-version 1.29 "$folder/cluster.yaml" "$folder"/*/source.yaml "$folder"/*/claim.yaml >/dev/null
+node test/e2e/pods/restricted.ts "$folder/cluster.yaml" "$folder"/*/source.yaml
+prepare_containers
+build_server
+build_workshop_server
+podman image exists "$GATE_IMAGE" || die "there is no $GATE_IMAGE; run .ci/stages/image.sh first"
+PATH="$cache/python-reference/bin:$PATH" E2E_IMAGE=$GATE_IMAGE E2E_SERVER_IMAGE=$SERVER_IMAGE WORKSHOP_SERVER_IMAGE=$WORKSHOP_IMAGE bash "$folder/run.sh" --podman "$@"
