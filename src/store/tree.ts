@@ -122,7 +122,7 @@ async function visitLink(walk: Walk, dir: Dir, name: string, path: string, ances
   }
 }
 
-function identityOfFile(stats: Stats): string {
+export function identityOfFile(stats: Stats): string {
   return `${identity(stats)}:${stats.size}:${stats.ctimeMs}`;
 }
 
