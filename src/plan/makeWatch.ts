@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { normalize } from 'node:path';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { type Foreign, NOTHING_FOREIGN } from './foreign.ts';
@@ -12,7 +13,11 @@ const MAX_PARTS = 100_000;
 export function makeWatchPlan(positionals: readonly string[], values: Values, foreign: Foreign = NOTHING_FOREIGN, floor: FloorPresence = 'absent'): WatchPlan {
   if (positionals.length !== 1) throw new AppError('USAGE', `watch needs one path, got ${positionals.length}`);
   const check = makeVerifyPlan(positionals, values, foreign, floor);
-  return { ...watchSettings(values), command: 'watch', check };
+  const settings = watchSettings(values);
+  const { onFailure } = settings;
+  if (onFailure.kind === 'gateFile' && isInside(onFailure.path, check.model.spec.path))
+    throw new AppError('PLAN_CONTRADICTION', '--gate-file lies in the model, where it would be a file that nobody signed');
+  return { ...settings, command: 'watch', check };
 }
 
 /** @throws CONFIG_INVALID, PLAN_CONTRADICTION */
@@ -28,6 +33,11 @@ export function watchSettings(values: Values): WatchSettings {
     readiness: values['sticky-readiness'] ? 'sticky' : 'current',
     health: { port, ...(values['health-address'] !== undefined && { address: values['health-address'] }) },
   };
+}
+
+/** By their names: a path that gets there by a link is found out by the first check behind it. */
+function isInside(path: string, directory: string): boolean {
+  return `${normalize(path)}/`.startsWith(`${normalize(directory).replace(/\/+$/, '')}/`);
 }
 
 function shareOf(text: string): WatchSettings['share'] {
