@@ -34,7 +34,7 @@ status() {
 version=$(node dist/main.js --version | head -n 1)
 expect 'entry point' "$version" "$(start "$GATE_IMAGE" --version | head -n 1)"
 expect '/usr/local/bin/model-gate' "$version" "$(start --entrypoint /usr/local/bin/model-gate "$GATE_IMAGE" --version | head -n 1)"
-expect '/usr/local/bin/validation-agent with an interval' 2 "$(status --entrypoint /usr/local/bin/validation-agent "$GATE_IMAGE" --interval=1m verify key /model)"
+expect '/usr/local/bin/validation-agent with an interval, but no signature' 1 "$(status --entrypoint /usr/local/bin/validation-agent "$GATE_IMAGE" --interval=1m verify key /model)"
 expect '/usr/local/bin/model_signing verify --help' 0 "$(status --entrypoint /usr/local/bin/model_signing "$GATE_IMAGE" verify --help)"
 expect 'any UID, group 0' "$version" "$(start --user 12345:0 "$GATE_IMAGE" --version | head -n 1)"
 expect 'no trust given' 2 "$(status "$GATE_IMAGE" /nowhere /mnt/models)"
