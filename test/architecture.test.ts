@@ -20,8 +20,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   store: ['base', 'oms'],
   report: ['base', 'oms', 'trust'],
   sign: ['base', 'oms', 'trust'],
+  serve: ['base', 'report'],
   pipeline: ['base', 'oms', 'trust', 'sign', 'policy', 'plan', 'anchors', 'source', 'transfer', 'store', 'report', 'archive', 'formats'],
-  cli: ['base', 'oms', 'plan', 'policy', 'pipeline', 'report', 'anchors', 'source', 'transfer'],
+  cli: ['base', 'oms', 'plan', 'policy', 'pipeline', 'report', 'anchors', 'source', 'transfer', 'serve'],
 };
 
 /** Between these folders only types may pass. */

@@ -2,8 +2,8 @@
 import type { HexDigest } from './brands.ts';
 import type { ErrorCode, SerialisedError } from './errors.ts';
 
-/** How a file came to be verified: fetched now, out of an archive, found right in the destination, found right in an earlier staging, or read in place. */
-export type FileOrigin = 'fetched' | 'unpacked' | 'kept' | 'resumed' | 'inPlace';
+/** How a file came to be verified: fetched now, out of an archive, found right in the destination, found right in an earlier staging, read in place, or read in place by an earlier check and, by all that the file system says, unchanged since. */
+export type FileOrigin = 'fetched' | 'unpacked' | 'kept' | 'resumed' | 'inPlace' | 'unchanged';
 
 /** Everything worth telling while it happens. Outside text (names, URIs) is already printable and free of secrets. */
 export type Event =
@@ -37,6 +37,9 @@ export type Event =
       readonly ms: number;
       readonly rootDigest: HexDigest;
     }
+  /** Of watch: its endpoints answer; and /ready does so with 200 from now on. */
+  | { readonly kind: 'listening'; readonly port: number }
+  | { readonly kind: 'ready' }
   | { readonly kind: 'warning'; readonly message: string }
   /** A policy in warn mode let through what it would have refused. */
   | { readonly kind: 'waived'; readonly code: ErrorCode; readonly message: string; readonly rule: string }

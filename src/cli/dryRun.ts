@@ -3,10 +3,10 @@ import { printable, redactUri } from '../base/redact.ts';
 import type { Foreign } from '../plan/foreign.ts';
 import type { Origin, Resolved } from '../plan/load.ts';
 import { envName, OPTION_NAMES, type OptionName, optionOf } from '../plan/options.ts';
-import type { Plan, ToolPlan } from '../plan/plan.ts';
+import type { Plan, ToolPlan, WatchPlan } from '../plan/plan.ts';
 
 /** The resolved plan as a table for people: what will be done, and every value with where it comes from. Secrets stay out. */
-export function describePlan(plan: Plan | ToolPlan, resolved: Resolved, foreign: Foreign): string {
+export function describePlan(plan: Plan | WatchPlan | ToolPlan, resolved: Resolved, foreign: Foreign): string {
   const rows = OPTION_NAMES.filter((name) => optionOf(name).commands.includes(plan.command) && optionOf(name).notInFile !== true).map((name) => [
     name,
     show(name, resolved.values[name]),
@@ -19,7 +19,7 @@ export function describePlan(plan: Plan | ToolPlan, resolved: Resolved, foreign:
   return [...describeWork(plan), '', ...lines, '', ...variables].join('\n');
 }
 
-function describeWork(plan: Plan | ToolPlan): readonly string[] {
+function describeWork(plan: Plan | WatchPlan | ToolPlan): readonly string[] {
   switch (plan.command) {
     case 'pull':
       return [
@@ -28,6 +28,11 @@ function describeWork(plan: Plan | ToolPlan): readonly string[] {
       ];
     case 'verify':
       return [`verify  ${redactUri(plan.model.uri)} in place`, `trust   ${plan.trust?.kind ?? 'as the policy says'}`];
+    case 'watch':
+      return [
+        `watch   ${redactUri(plan.check.model.uri)} in place, every ${plan.intervalMs / 1000} s`,
+        `trust   ${plan.check.trust?.kind ?? 'as the policy says'}`,
+      ];
     case 'sign':
       return [`sign    ${redactUri(plan.model.uri)} by ${plan.signer.kind}`];
     case 'digest':

@@ -8,14 +8,16 @@ import { type Foreign, readForeign } from '../plan/foreign.ts';
 import { type Resolved, resolveOptions, suggest } from '../plan/load.ts';
 import { makePullPlan, makeVerifyPlan } from '../plan/make.ts';
 import { makeDigestPlan, makeInspectPlan, makeReportPlan, makeScanPlan, makeSignPlan } from '../plan/makeTool.ts';
+import { makeWatchPlan } from '../plan/makeWatch.ts';
 import { type Command, envName, OPTION_NAMES, type Option, optionOf, type Values } from '../plan/options.ts';
-import type { Plan, ToolPlan } from '../plan/plan.ts';
+import type { Plan, ToolPlan, WatchPlan } from '../plan/plan.ts';
+import { createLog } from '../report/log.ts';
 import { describePlan } from './dryRun.ts';
-import { type Host, runPlan } from './run.ts';
+import { formatOf, type Host, runPlan } from './run.ts';
 import { VERSION } from './version.ts';
 import { failAsUsage, WORDS_ONLY } from './words.ts';
 
-const COMMANDS = ['pull', 'verify', 'sign', 'digest', 'inspect', 'scan', 'report'] as const;
+const COMMANDS = ['pull', 'verify', 'watch', 'sign', 'digest', 'inspect', 'scan', 'report'] as const;
 
 /** Arguments after the program's name → exit code. Help, version and --dry-run go to standard output. @throws USAGE and the codes of planning */
 export async function runProgram(argv: readonly string[], host: Host): Promise<number> {
@@ -27,7 +29,7 @@ export async function runProgram(argv: readonly string[], host: Host): Promise<n
   const { command, positionals, defaults } = commandOf(words.map(String));
   const foreign = readForeign(command, host.env);
   const resolved = await resolve(command, flags, foreign.env, defaults);
-  const floor = command === 'pull' || command === 'verify' ? await readFloor() : NO_FLOOR;
+  const floor = command === 'pull' || command === 'verify' || command === 'watch' ? await readFloor() : NO_FLOOR;
   const plan = makePlan(command, positionals, resolved, foreign, floor.kind);
   if (resolved.values['dry-run']) {
     // A variable could otherwise end the gate with exit 0 before it has looked at anything.
@@ -35,7 +37,23 @@ export async function runProgram(argv: readonly string[], host: Host): Promise<n
     process.stdout.write(describePlan(plan, resolved, foreign));
     return EXIT.ok;
   }
+  if (plan.command === 'watch') return watchAsPlanned(plan, resolved.values, { ...host, env: foreign.env }, floor);
   return isGate(plan) ? runPlan(plan, resolved.values, { ...host, env: foreign.env }, floor) : (await import('./tool.ts')).runTool(plan, resolved.values, host);
+}
+
+async function watchAsPlanned(plan: WatchPlan, values: Values, host: Host, floor: Floor): Promise<number> {
+  const log = createLog(formatOf(values['log-format']));
+  try {
+    const { runWatch } = await import('./watch.ts');
+    const outlets = {
+      emit: log.emit,
+      termination: values['termination-log'] ?? '/dev/termination-log',
+      ...(values.report !== undefined && { report: values.report }),
+    };
+    return await runWatch(plan, outlets, host, floor);
+  } finally {
+    log.close();
+  }
 }
 
 function isGate(plan: Plan | ToolPlan): plan is Plan {
@@ -49,12 +67,14 @@ async function resolve(command: Command, flags: Readonly<Record<string, unknown>
   return resolveOptions(command, { flags, env, file, defaults });
 }
 
-function makePlan(command: Command, positionals: readonly string[], { values }: Resolved, foreign: Foreign, floor: Floor['kind']): Plan | ToolPlan {
+function makePlan(command: Command, positionals: readonly string[], { values }: Resolved, foreign: Foreign, floor: Floor['kind']): Plan | WatchPlan | ToolPlan {
   switch (command) {
     case 'pull':
       return makePullPlan(positionals, values, foreign, floor);
     case 'verify':
       return makeVerifyPlan(positionals, values, foreign, floor);
+    case 'watch':
+      return makeWatchPlan(positionals, values, foreign, floor);
     case 'sign':
       return makeSignPlan(positionals, values);
     case 'digest':
@@ -93,7 +113,7 @@ function parser(argv: readonly string[]): ReturnType<typeof yargs> {
   let cli = yargs([...argv])
     .scriptName('model-gate')
     .usage(
-      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate|sigstore <path>                     sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says\n  $0 policy check|test <file>                                 validate a policy, try it on cases\n  $0 scan <path>                                              formats of files, by their content\n  $0 report <file>                                            a JSON report for people (--html)',
+      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 watch <path>                                             verify in place, again and again\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate|sigstore <path>                     sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says\n  $0 policy check|test <file>                                 validate a policy, try it on cases\n  $0 scan <path>                                              formats of files, by their content\n  $0 report <file>                                            a JSON report for people (--html)',
     )
     .parserConfiguration({ ...WORDS_ONLY, 'strip-aliased': true })
     .example('$0 pull s3://models/llama/v3/ /mnt/models --public-key /keys/pub.pem', 'key')

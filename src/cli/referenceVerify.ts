@@ -12,7 +12,7 @@ import { makeVerifyPlan, materialRef } from '../plan/make.ts';
 import type { VerifyPlan } from '../plan/plan.ts';
 import type { TrustPlan } from '../plan/trust.ts';
 import { terminationMessage } from '../report/document.ts';
-import { startEvidence } from '../report/evidence.ts';
+import { type Evidence, startEvidence } from '../report/evidence.ts';
 import { writeTermination } from '../report/write.ts';
 import { readSmallFile } from '../transfer/fetchSmall.ts';
 import {
@@ -136,8 +136,7 @@ function trustOf(method: ReferenceMethod, args: Arguments, manner: Manner): Trus
 
 /** Runs the verification, tells Kubernetes, and returns what went wrong. */
 export async function verifyAsReference(plan: VerifyPlan, host: Host, emit: Emit): Promise<AppError | undefined> {
-  const relaxations = [...plan.relaxations];
-  const evidence = startEvidence(relaxations, new Date());
+  const evidence = startEvidence([...plan.relaxations], new Date());
   let failure: AppError | undefined;
   try {
     // The platform's floor holds under every name of the program.
@@ -146,17 +145,21 @@ export async function verifyAsReference(plan: VerifyPlan, host: Host, emit: Emit
   } catch (error) {
     failure = asAppError(host.signal.aborted ? host.signal.reason : error);
   }
-  const signer = evidence.models[0]?.signer;
-  if (signer?.kind === 'certificate' && signer.timeSource === 'notBefore') {
-    relaxations.push('expired certificate');
-    emit({
-      kind: 'warning',
-      message: `the signing certificate expired on ${signer.notAfter.toISOString()}; accepted as the reference does. MODEL_GATE_STRICT=1 refuses it.`,
-    });
-  }
+  noteExpired(evidence, emit);
   const exitCode = failure === undefined ? EXIT.ok : EXIT.rejected;
   await writeTermination('/dev/termination-log', terminationMessage(evidence, failure && serialiseError(failure), exitCode));
   return failure;
+}
+
+/** What only the reference accepts is told, and stands in the evidence. */
+export function noteExpired(evidence: Evidence, emit: Emit): void {
+  const signer = evidence.models[0]?.signer;
+  if (signer?.kind !== 'certificate' || signer.timeSource !== 'notBefore') return;
+  evidence.relaxations = [...evidence.relaxations, 'expired certificate'];
+  emit({
+    kind: 'warning',
+    message: `the signing certificate expired on ${signer.notAfter.toISOString()}; accepted as the reference does. MODEL_GATE_STRICT=1 refuses it.`,
+  });
 }
 
 /** What the bundle carries, before anything is checked: for people who wonder which certificate they got. */

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type Floor, readFloor } from '../anchors/floor.ts';
 import { AppError, asAppError, EXIT, serialiseError } from '../base/errors.ts';
+import type { Emit } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
+import type { Round } from '../pipeline/watch.ts';
+import { resolveOptions } from '../plan/load.ts';
+import { watchSettings } from '../plan/makeWatch.ts';
+import { envName } from '../plan/options.ts';
+import type { VerifyPlan, WatchPlan } from '../plan/plan.ts';
 import { createLog } from '../report/log.ts';
 import { METHODS } from './reference.ts';
-import { isStrict, parseVerify, planVerify, verifyAsReference } from './referenceVerify.ts';
+import { isStrict, noteExpired, parseVerify, planVerify, verifyAsReference } from './referenceVerify.ts';
 import type { Host } from './run.ts';
 
 /**
- * The operator's agent, one shot: `[--interval=0] [--health-port N] [--skip-initial] [--watch] verify METHOD …`.
- * Exit 0 verified, 1 not verified or wrong arguments of verify, 2 wrong flags before it. JSON lines on standard error.
+ * The operator's agent: `[--interval=D] [--health-port N] [--skip-initial] [--watch] verify METHOD …`. Without an interval one shot: exit 0
+ * verified, 1 not verified or wrong arguments of verify, 2 wrong flags before it. With one it goes on until a signal. JSON lines on standard error.
  */
 export async function runValidationAgent(argv: readonly string[], host: Host): Promise<number> {
   const { flags, rest } = parseGoFlags(argv);
-  refuseInterval(flags.get('interval'));
+  const intervalMs = goDurationMs(flags.get('interval') ?? '0');
   const log = createLog('json');
   try {
+    if (intervalMs > 0) return await watchAsAgent(intervalMs, flags, rest, host, log.emit);
     // One shot, whatever --skip-initial says: a gate that skips its only check lets everything pass.
     for (const name of ['skip-initial', 'watch']) {
       if (isTrue(flags.get(name))) log.emit({ kind: 'warning', message: `--${name} means nothing without --interval; the model is verified once` });
@@ -31,23 +39,83 @@ export async function runValidationAgent(argv: readonly string[], host: Host): P
   }
 }
 
-async function verifyOnce(
-  [command, name, ...rest]: readonly string[],
+/** Settings of watch that the agent has no flags for. The other variables would change how the model is checked, which is up to the operator. */
+const VARIABLES = [
+  'on-failure',
+  'max-failures',
+  'gate-file',
+  'sticky-readiness',
+  'grace',
+  'share',
+  'poll-interval',
+  'max-rate',
+  'health-port',
+  'health-address',
+] as const;
+
+/**
+ * Ready from the first success on, whatever happens later, as the operator's own agent is; unless a floor policy or MODEL_GATE_STICKY_READINESS=false
+ * wants it withdrawn. Changes are watched for with and without --watch, and --skip-initial does not make an unchecked model ready.
+ */
+async function watchAsAgent(intervalMs: number, flags: ReadonlyMap<string, string>, argv: readonly string[], host: Host, emit: Emit): Promise<number> {
+  const planned = await planWatch(intervalMs, flags, argv, host).catch((error: unknown) => asAppError(error));
+  if (planned instanceof AppError) {
+    emit({ kind: 'failed', error: serialiseError(planned) });
+    return EXIT.rejected;
+  }
+  const { plan, floor } = planned;
+  const noticed = ({ evidence }: Round): void => noteExpired(evidence, emit);
+  const { runWatch } = await import('./watch.ts');
+  return runWatch(plan, { emit, termination: '/dev/termination-log', exitCode: EXIT.rejected, noticed }, host, floor);
+}
+
+async function planWatch(
+  intervalMs: number,
+  flags: ReadonlyMap<string, string>,
+  argv: readonly string[],
   host: Host,
-  emit: Parameters<typeof verifyAsReference>[2],
-): Promise<AppError | undefined> {
+): Promise<{ readonly plan: WatchPlan; readonly floor: Floor }> {
+  const floor = await readFloor();
+  const { values } = resolveOptions('watch', {
+    flags: { 'health-port': flags.get('health-port') },
+    env: Object.fromEntries(VARIABLES.map((name) => [envName(name), host.env[envName(name)]])),
+    file: undefined,
+    defaults: { 'health-port': 8080, 'sticky-readiness': floor.kind === 'absent' },
+  });
+  const check = await planCheck(argv, host);
+  const asked = isTrue(host.env[envName('sticky-readiness')]);
+  return {
+    plan: {
+      ...watchSettings({ ...values, interval: intervalMs }),
+      command: 'watch',
+      check: {
+        ...check,
+        ...(values['max-rate'] !== undefined && { maxRate: values['max-rate'] }),
+        relaxations: [...check.relaxations, ...(asked ? ['--sticky-readiness'] : [])],
+      },
+    },
+    floor,
+  };
+}
+
+async function verifyOnce(argv: readonly string[], host: Host, emit: Parameters<typeof verifyAsReference>[2]): Promise<AppError | undefined> {
   try {
-    if (command !== 'verify') throw new AppError('USAGE', `expected the command verify${command === undefined ? '' : `, got '${printable(command, 80)}'`}`);
-    const method = METHODS.find((known) => known === name);
-    // Unlike the command line, the agent has no default method: with none configured nothing would be checked.
-    if (method === undefined) throw new AppError('USAGE', `verify needs a method: ${METHODS.join(', ')}`);
-    const args = await parseVerify(method, rest);
-    if (args === undefined) throw new AppError('USAGE', 'help is no verification');
-    // The agent looks at git files, unless told not to.
-    return await verifyAsReference(planVerify(method, args, { strict: isStrict(host), ignoreGitPaths: false }), host, emit);
+    return await verifyAsReference(await planCheck(argv, host), host, emit);
   } catch (error) {
     return asAppError(error);
   }
+}
+
+/** @throws USAGE, CONFIG_INVALID */
+async function planCheck([command, name, ...rest]: readonly string[], host: Host): Promise<VerifyPlan> {
+  if (command !== 'verify') throw new AppError('USAGE', `expected the command verify${command === undefined ? '' : `, got '${printable(command, 80)}'`}`);
+  const method = METHODS.find((known) => known === name);
+  // Unlike the command line, the agent has no default method: with none configured nothing would be checked.
+  if (method === undefined) throw new AppError('USAGE', `verify needs a method: ${METHODS.join(', ')}`);
+  const args = await parseVerify(method, rest);
+  if (args === undefined) throw new AppError('USAGE', 'help is no verification');
+  // The agent looks at git files, unless told not to.
+  return planVerify(method, args, { strict: isStrict(host), ignoreGitPaths: false });
 }
 
 const BOOLEAN = ['skip-initial', 'watch'];
@@ -72,16 +140,19 @@ function parseGoFlags(argv: readonly string[]): { readonly flags: ReadonlyMap<st
   return { flags, rest: [] };
 }
 
-/** A Go duration. @throws USAGE, also for what would be continuous validation */
-function refuseInterval(interval: string | undefined): void {
-  if (interval === undefined || interval === '0') return;
-  if (!/^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+$/.test(interval)) {
-    throw new AppError('USAGE', `invalid value '${printable(interval, 80)}' for flag -interval: it must be a duration such as 10m`);
+const GO_UNITS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+/** Longest delay that a timer takes. */
+const MAX_MS = 2 ** 31 - 1;
+
+/** A Go duration in ms; 0 means none. @throws USAGE */
+function goDurationMs(text: string): number {
+  if (text === '0') return 0;
+  const parts = [...text.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/g)];
+  const ms = parts.reduce((sum, [, number, unit]) => sum + Number(number) * (GO_UNITS[unit ?? ''] ?? Number.NaN), 0);
+  if (text === '' || parts.map(([all]) => all).join('') !== text || ms > MAX_MS) {
+    throw new AppError('USAGE', `invalid value '${printable(text, 80)}' for flag -interval: it must be a duration such as 10m`);
   }
-  if (!/[1-9]/.test(interval)) return;
-  throw new AppError('USAGE', `continuous validation is not available yet (--interval=${interval})`, {
-    hint: 'Switch continuousValidation off, so that the model is verified once, before the server starts.',
-  });
+  return ms > 0 ? Math.max(1, Math.round(ms)) : 0;
 }
 
 function isTrue(value: string | undefined): boolean {

@@ -12,27 +12,35 @@ import { Dir, unreadable } from '../store/dir.ts';
 import { openBlob, openBlobs } from '../store/hubCache.ts';
 import { identityOfFile, readTree, type Tree, type WalkOptions } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
-import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
+import { type Job, transfer } from '../transfer/engine.ts';
+import { createPace } from '../transfer/pace.ts';
 import type { FoundBundle } from './bundle.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
 import { openBelow } from './localFile.ts';
 import type { Ruling } from './ruling.ts';
 import { fingerprintOf } from './standing.ts';
+import type { Candidate, Reading } from './reading.ts';
 
-/** Verifies a model where it stands; writes nothing. @throws the codes of every stage */
-export async function verify(given: VerifyPlan, deps: GateDeps): Promise<void> {
+/** Reads every file, with all that the machine has. */
+const READ_ALL: Reading = { choose: (candidates) => ({ read: candidates, unchanged: [] }), threads: 'all' };
+
+/** Verifies a model where it stands; writes nothing. `reading`: what of it is read. @throws the codes of every stage */
+export async function verify(given: VerifyPlan, deps: GateDeps, reading: Reading = READ_ALL): Promise<void> {
   const gate = await openGate(given, deps);
   await using source = await openSource(given.model.spec, given.source, deps.env);
   await recordModel(deps, { source: source.displayUri }, async (model) => {
     if (gate.kind === 'flags') return verifyOne(source, given, gate, undefined, deps, model);
     const ruling = await (await import('./ruling.ts')).ruleOn(gate.layers, given.model, given, deps);
+    if (gate.kind === 'flags') return verifyOne(source, given, gate, undefined, deps, model, reading);
+    const { ruleOn, waive } = await import('./judge.ts');
+    const ruling = await ruleOn(gate.layers, given.model, given, deps);
     if (ruling.mode === 'off') {
       model.verdict = 'skipped';
       return warn(deps, model, 'NOT VERIFIED: the policy switches verification off for this model; nothing was checked');
     }
     try {
-      await verifyOne(source, given, gate, ruling, deps, model);
+      await verifyOne(source, given, gate, ruling, deps, model, reading);
     } catch (error) {
       // The model is here already: in warn mode whatever speaks against it is told, and nothing more.
       if (ruling.mode !== 'warn' || !(error instanceof AppError) || CATALOGUE[error.code].category !== 'rejected') throw error;
@@ -41,7 +49,15 @@ export async function verify(given: VerifyPlan, deps: GateDeps): Promise<void> {
   });
 }
 
-async function verifyOne(source: Source, given: VerifyPlan, gate: Gate, ruling: Ruling | undefined, deps: GateDeps, model: ModelEvidence): Promise<void> {
+async function verifyOne(
+  source: Source,
+  given: VerifyPlan,
+  gate: Gate,
+  ruling: Ruling | undefined,
+  deps: GateDeps,
+  model: ModelEvidence,
+  reading: Reading,
+): Promise<void> {
   const start = performance.now();
   const accepted = await accept(source, given, gate, ruling, deps, model);
   const plan = narrowed(given, accepted.judgement);
@@ -57,32 +73,34 @@ async function verifyOne(source: Source, given: VerifyPlan, gate: Gate, ruling: 
   if (refused !== undefined) throw refused;
 
   const open = (path: string): ReturnType<Dir['openFile']> => openModelFile(root, path, tree.files.get(path)?.via === 'link' ? (blobs ?? 'follow') : 'refuse');
-  const jobs = selection.wanted.map(
-    (file): Job => ({
-      file,
-      origin: 'inPlace',
-      sizeBytes: tree.files.get(file.path)?.sizeBytes ?? 0,
-      input: { kind: 'file', open: () => open(file.path) },
-    }),
-  );
+  const candidates = selection.wanted.map((file): Candidate => {
+    const found = tree.files.get(file.path);
+    return { file, sizeBytes: found?.sizeBytes ?? 0, identity: found?.identity ?? '' };
+  });
+  const { read, unchanged } = reading.choose(candidates, model.bundle?.sha256 ?? '');
+  const jobs = read.map(({ file, sizeBytes }): Job => ({ file, origin: 'inPlace', sizeBytes, input: { kind: 'file', open: () => open(file.path) } }));
   const results = await transfer(jobs, {
-    budget: defaultBudget(plan.connections),
+    // One thread where the rate is limited: the limit is one for all files.
+    budget: reading.threads === 'all' && plan.maxRate === undefined ? defaultBudget(plan.connections) : { connections: plan.connections, workers: 0 },
     maxFileBytes: plan.limits.fileBytes,
     emit: deps.emit,
     signal: deps.signal,
+    ...(plan.maxRate !== undefined && { pace: createPace(plan.maxRate, deps.signal) }),
   });
   // A file that was hashed early may have been changed while others were.
   if (fingerprintOf(await listModel(root, source, accepted, plan, symlinks)) !== fingerprintOf(tree)) throw changedMeanwhile(source);
   model.files = fileEvidence(results);
   accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
+  model.files = [...fileEvidence(results), ...unchanged].sort((a, b) => (a.path < b.path ? -1 : 1));
+  accepted.judgement?.checkSizes(candidates.map(({ file, sizeBytes }) => ({ path: file.path, sizeBytes })));
   const rules = accepted.judgement?.formats ?? [];
   const verified = results.map(({ file }) => ({ path: file.path, open: () => open(file.path) }));
-  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, verified, deps, model);
+  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, verified, deps, model, new Set(candidates.map(({ file }) => file.path)));
   deps.emit({
     kind: 'modelDone',
     source: source.displayUri,
-    files: results.length,
-    totalBytes: total(results),
+    files: model.files.length,
+    totalBytes: model.files.reduce((sum, file) => sum + file.sizeBytes, 0),
     ms: Math.round(performance.now() - start),
     rootDigest: manifest.rootDigest,
   });

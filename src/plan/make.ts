@@ -66,7 +66,13 @@ export function makeVerifyPlan(
   const hubCache = values['hub-cache'];
   if (hubCache && values['allow-symlinks'])
     throw new AppError('PLAN_CONTRADICTION', '--hub-cache follows links into blobs only, --allow-symlinks all; give one');
-  return { ...makeGatePlan(values, [{ uri, spec }], foreign, floor), command: 'verify', model: { uri, spec: { ...spec, hubCache } }, hubCache };
+  return {
+    ...makeGatePlan(values, [{ uri, spec }], foreign, floor),
+    command: 'verify',
+    model: { uri, spec: { ...spec, hubCache } },
+    hubCache,
+    ...(values['max-rate'] !== undefined && { maxRate: values['max-rate'] }),
+  };
 }
 
 /** A URI that does not say whether it is one object is decided by the manifest, before anything of the model is downloaded. */

@@ -4,7 +4,7 @@
 type Kind = 'text' | 'list' | 'flag' | 'integer' | 'size' | 'duration' | 'choice';
 
 export type Option = {
-  readonly group: 'Signing' | 'Trust' | 'Policy' | 'Bundle and checks' | 'Source' | 'Transfer and limits' | 'Destination' | 'Output';
+  readonly group: 'Signing' | 'Trust' | 'Policy' | 'Bundle and checks' | 'Source' | 'Transfer and limits' | 'Destination' | 'Watching' | 'Output';
   readonly kind: Kind;
   readonly help: string;
   readonly commands: readonly Command[];
@@ -20,10 +20,12 @@ export type Option = {
   readonly relaxes?: boolean;
 };
 
-export type Command = 'pull' | 'verify' | 'sign' | 'digest' | 'inspect' | 'scan' | 'report';
+export type Command = 'pull' | 'verify' | 'watch' | 'sign' | 'digest' | 'inspect' | 'scan' | 'report';
 
-const BOTH: readonly Command[] = ['pull', 'verify'];
-const VERIFY: readonly Command[] = ['verify'];
+/** What checks is one of two; watch is verify again and again. */
+const BOTH: readonly Command[] = ['pull', 'verify', 'watch'];
+const VERIFY: readonly Command[] = ['verify', 'watch'];
+const WATCH: readonly Command[] = ['watch'];
 const PULL: readonly Command[] = ['pull'];
 const SIGN: readonly Command[] = ['sign'];
 /** Commands that hash what nobody has signed yet. */
@@ -38,7 +40,7 @@ const REPORT: readonly Command[] = ['report'];
 /** Commands that list a model, by its manifest or by what is there. */
 const LISTING: readonly Command[] = [...WALKING, 'inspect', ...SCAN];
 const JSON_OUTPUT: readonly Command[] = ['digest', 'inspect', ...SCAN];
-const ALL: readonly Command[] = ['pull', 'verify', 'sign', 'digest', 'inspect', ...SCAN, ...REPORT];
+const ALL: readonly Command[] = ['pull', 'verify', 'watch', 'sign', 'digest', 'inspect', ...SCAN, ...REPORT];
 
 /** Every option, declared once: flags, MODEL_GATE_… variables, the configuration file, --help and the reference docs come from this table. */
 export const OPTIONS = {
@@ -130,7 +132,8 @@ export const OPTIONS = {
 
   'connect-timeout': duration('Transfer and limits', 'Longest time to connect', '10s', REACHING),
   'stall-timeout': duration('Transfer and limits', 'Longest silence of a server', '60s', REACHING),
-  timeout: duration('Transfer and limits', 'Longest time for everything (default: none)', undefined, ALL),
+  timeout: duration('Transfer and limits', 'Longest time for everything; watch: for each check (default: none)', undefined, ALL),
+  'max-rate': optionalSize('Transfer and limits', 'Most bytes that are read in a second, to leave the disk to others (default: no limit)', VERIFY),
   connections: integer('Transfer and limits', 'Most connections, and files fetched at the same time (1 to 64)', 16, PULL),
   'http-reader': choice('Transfer and limits', 'Who reads plain HTTP answers; library: the HTTP library reads all', 'auto', ['auto', 'library'], BOTH),
   'max-bundle-size': size('Transfer and limits', 'Largest bundle', '64MiB', TRUSTING),
@@ -148,6 +151,22 @@ export const OPTIONS = {
   replace: flag('Destination', 'Replace another model on a mount point, file by file (not atomic)', false, PULL),
   prune: flag('Destination', 'Remove files from the destination that nobody signed', false, PULL),
   'keep-bundle': flag('Destination', 'Publish the bundle beside the model', true, PULL),
+
+  interval: duration('Watching', 'Time from the end of a check to the next', '10m', WATCH),
+  share: text('Watching', 'Share n/t of the bytes that a check by the clock reads, in turn; what has changed is always read', WATCH, '1/1'),
+  'poll-interval': duration('Watching', 'How often sizes, times and inodes are looked at, for changes that the kernel does not report', '30s', WATCH),
+  grace: duration(
+    'Watching',
+    'How long trouble with source or volume may last, beyond the time a check takes, before the model counts as unverified',
+    '5m',
+    WATCH,
+  ),
+  'on-failure': choice('Watching', 'What happens beside /ready when the model is not verified any more', 'unready', ['unready', 'exit', 'gate-file'], WATCH),
+  'max-failures': integer('Watching', 'With --on-failure exit: end after so many refusals in a row', 1, WATCH),
+  'gate-file': text('Watching', 'With --on-failure gate-file: a file that is there only while the model is verified', WATCH),
+  'sticky-readiness': relaxing('Watching', 'Stay ready after the first success, whatever happens later', WATCH),
+  'health-port': integer('Watching', 'Port for probes, metrics and the page', 9464, WATCH),
+  'health-address': text('Watching', 'Address to listen at (default: all, as the kubelet probes from outside)', WATCH),
 
   'log-format': choice('Output', 'Form of the log on standard error; auto: human on a terminal, else plain', 'auto', ['auto', 'human', 'plain', 'json'], ALL),
   json: { ...flag('Output', 'Print the result as JSON', false, JSON_OUTPUT), notInFile: true },

@@ -75,7 +75,27 @@ export type VerifyPlan = GatePlan & {
   readonly model: Address & { readonly spec: Extract<SourceSpec, { kind: 'file' }> };
   /** The model is a snapshot of a Hugging Face cache, whose links lead into `blobs`. */
   readonly hubCache: boolean;
+  /** Most bytes read in a second. */
+  readonly maxRate?: number;
 };
+
+/** How often a model that stands is checked again, and what follows. Times in ms. */
+export type WatchSettings = {
+  readonly intervalMs: number;
+  /** A check by the clock reads `of` slices of `parts`, the next ones each time. */
+  readonly share: { readonly of: number; readonly parts: number };
+  readonly pollMs: number;
+  readonly graceMs: number;
+  readonly onFailure:
+    | { readonly kind: 'unready' }
+    | { readonly kind: 'exit'; readonly failures: number }
+    | { readonly kind: 'gateFile'; readonly path: string };
+  readonly readiness: 'current' | 'sticky';
+  /** Without `address`: all. */
+  readonly health: { readonly port: number; readonly address?: string };
+};
+
+export type WatchPlan = WatchSettings & { readonly command: 'watch'; readonly check: VerifyPlan };
 
 /** What the gate does: its answer decides whether a server starts. */
 export type Plan = PullPlan | VerifyPlan;

@@ -66,7 +66,7 @@ export function terminationMessage(evidence: Evidence, error: SerialisedError | 
 }
 
 /** A model that was let through by warn mode, or not looked at, is not called verified. */
-function verdictOf(evidence: Evidence, error: SerialisedError | undefined, exitCode: number): string {
+export function verdictOf(evidence: Evidence, error: SerialisedError | undefined, exitCode: number): string {
   if (error !== undefined) return exitCode === 1 ? 'refused' : 'failed';
   const lenient = (['skipped', 'warned'] as const).find((verdict) => evidence.models.some((model) => model.verdict === verdict));
   return lenient ?? 'verified';

@@ -189,6 +189,7 @@ const ORIGINS: Readonly<Record<string, string>> = {
   kept: 'already there',
   resumed: 'earlier start',
   inPlace: 'in place',
+  unchanged: 'in place before',
 };
 
 function againCard(report: ReportDocument, model: ReportedModel): Html | undefined {

@@ -144,6 +144,10 @@ function sentence(event: Event): string {
       return `Verification succeeded: ${event.source}, ${event.files} files, ${formatBytes(event.totalBytes)} in ${(event.ms / 1000).toFixed(1)} s`;
     case 'modelSigned':
       return `Signing succeeded: ${event.source}, ${event.files} files, ${formatBytes(event.totalBytes)} in ${(event.ms / 1000).toFixed(1)} s by ${event.signer}\nbundle ${event.bundle}, model digest sha256:${event.rootDigest}`;
+    case 'listening':
+      return `endpoints at port ${event.port}: /startup, /ready, /healthz, /metrics, /`;
+    case 'ready':
+      return 'ready';
     case 'warning':
       return event.message;
     case 'waived':

@@ -114,7 +114,7 @@ const model = v.object({
 const report = v.object({
   reportVersion: v.literal(REPORT_VERSION),
   tool: v.object({ name: v.literal('model-gate'), version: text, embeddedRootDate: text }),
-  command: v.picklist(['pull', 'verify']),
+  command: v.picklist(['pull', 'verify', 'watch']),
   verdict: v.picklist(['verified', 'warned', 'skipped', 'refused', 'failed']),
   exitCode: v.pipe(count, v.maxValue(255)),
   error: v.optional(error),

@@ -38,6 +38,8 @@ export type TransferDeps = {
   readonly signal: AbortSignal;
   /** `skip`: candidates of which it is not known whether they are right; wrong ones, and those that change or vanish meanwhile, are left out of the results. Default `fail`. */
   readonly mismatch?: 'fail' | 'skip';
+  /** Called after each stretch of a file that is read here; holds the next one back. Needs a budget without workers. */
+  pace?(bytes: number): Promise<void>;
   /** Reserves room for a file whose length is now known. @throws NO_SPACE */
   admit?(sizeBytes: number): Promise<void>;
 };
@@ -182,6 +184,7 @@ async function attemptFile(
     };
     outcome = await executor.run(task, {
       progress,
+      ...(deps.pace !== undefined && { pace: deps.pace }),
       relocate() {
         if (input.kind === 'http') return input.locate(signal);
         throw new AppError('INTERNAL', 'a file cannot be located again');

@@ -47,6 +47,8 @@ export type TaskDeps = {
   admit(sizeBytes: number): Promise<void>;
   /** Bytes that went through. */
   progress(bytes: number): void;
+  /** Holds back the next bytes of a descriptor. */
+  pace?(bytes: number): Promise<void>;
 };
 
 /**
@@ -96,6 +98,7 @@ async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<O
       pending = read(fd, buffer, 0, READ_BYTES, position + bytesRead);
       sink.put(chunk, position);
       position += bytesRead;
+      await deps.pace?.(bytesRead);
     }
   } finally {
     // Nothing may use the descriptor any more when the engine closes it.

@@ -157,7 +157,7 @@ describe('validation-agent', () => {
     ['no command', 1, []],
     ['an unknown flag of verify', 1, [...VERIFY, '--force', 'model']],
     ['an unknown flag before it', 2, ['--force', ...VERIFY, 'model']],
-    ['an interval, because it does not watch yet', 2, ['--interval=10m', ...VERIFY, 'model']],
+    ['an interval and no method', 1, ['--interval=10m', 'verify', 'model']],
     ['an interval that is none', 2, ['--interval', 'soon', ...VERIFY, 'model']],
   ])('fails for %s with %i', async (_what, code, args) => {
     writeFileSync(space.at('other.pub'), makeKeys().publicPem);
