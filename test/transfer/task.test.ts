@@ -24,6 +24,7 @@ function depsOf(overrides: Partial<TaskDeps> = {}): TaskDeps {
   return {
     http: undefined,
     connections: createConnections(1),
+    buffers: [],
     signal: new AbortController().signal,
     relocate: () => Promise.reject(new Error('not asked to')),
     admit: async () => {},
