@@ -49,21 +49,24 @@ function structureProblem(text: string, maxValues: number): string | undefined {
   const open: (Set<string> | undefined)[] = [];
   let lastString: string | undefined;
   let values = 1;
+  // Used again: a manifest has an object for each of its files.
+  const spare: Set<string>[] = [];
+  let lastStart = -1;
+  let lastEnd = -1;
   for (let i = 0; i < text.length; i++) {
     switch (text.charCodeAt(i)) {
-      case 0x22: {
-        const end = endOfString(text, i);
-        lastString = text.slice(i + 1, end);
-        i = end;
+      case 0x22:
+        lastStart = i + 1;
+        lastEnd = endOfString(text, i);
+        i = lastEnd;
         break;
-      }
       case 0x3a: {
         const names = open.at(-1);
-        if (names === undefined || lastString === undefined) break;
-        const name = unescapeName(lastString);
+        if (names === undefined || lastStart < 0) break;
+        const name = unescapeName(text.slice(lastStart, lastEnd));
         if (names.has(name)) return `member '${printable(name, 80)}' appears twice`;
         names.add(name);
-        lastString = undefined;
+        lastStart = -1;
         break;
       }
       case 0x2c:
@@ -73,12 +76,15 @@ function structureProblem(text: string, maxValues: number): string | undefined {
       case 0x5b:
         values++;
         if (open.length === MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
-        open.push(text[i] === '{' ? new Set() : undefined);
+        open.push(text.charCodeAt(i) === 0x7b ? (spare.pop() ?? new Set()) : undefined);
         break;
       case 0x7d:
-      case 0x5d:
-        open.pop();
+      case 0x5d: {
+        const names = open.pop();
+        names?.clear();
+        if (names !== undefined) spare.push(names);
         break;
+      }
     }
     if (values > maxValues) return `holds more than ${Math.floor(maxValues)} values`;
   }

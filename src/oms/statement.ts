@@ -148,13 +148,13 @@ function readResources(value: unknown, serialization: Serialization, maxEntries:
   const resources = value.map((entry: unknown) => {
     const name = isObject(entry) ? entry['name'] : undefined;
     if (!isObject(entry) || typeof name !== 'string') throw malformed('a resource has no name');
-    const where = `resource ${show(name)}`;
-    if (typeof entry['algorithm'] !== 'string') throw malformed(`${where} has no algorithm`);
+    const where = () => `resource ${show(name)}`;
+    if (typeof entry['algorithm'] !== 'string') throw malformed(`${where()} has no algorithm`);
     if (!labels.includes(entry['algorithm'])) {
-      throw new AppError('ALGORITHM_REFUSED', `${where} says algorithm ${show(entry['algorithm'])}, but serialization.hash_type is ${algorithm}`);
+      throw new AppError('ALGORITHM_REFUSED', `${where()} says algorithm ${show(entry['algorithm'])}, but serialization.hash_type is ${algorithm}`);
     }
     const digest = typeof entry['digest'] === 'string' ? hexDigest(entry['digest'], HASH_BYTES[algorithm]) : undefined;
-    if (digest === undefined) throw malformed(`${where} has no lower-case hexadecimal ${algorithm} digest`);
+    if (digest === undefined) throw malformed(`${where()} has no lower-case hexadecimal ${algorithm} digest`);
     return { name, digest };
   });
   if (!isNonEmpty(resources)) throw malformed('resources is empty');

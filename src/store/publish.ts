@@ -110,12 +110,40 @@ async function moveEntries(paths: readonly string[], existing: Dir, staging: Sta
     });
     // Directories above it may have been made on the way: each has to be known in the one above.
     for (let above = path; above !== ''; touched.add(above)) above = above.slice(0, Math.max(0, above.lastIndexOf('/')));
+  for (const { parent, names } of stretchesOf(paths)) {
+    await using from = await openBelow(staging.tree, parent);
+    await using to = await openBelow(existing, parent, staging.modes.dir);
+    for (const name of names) {
+      await from.moveTo(name, to, name).catch(async (error: unknown) => {
+        // A directory of that name with nothing in it, left of another model, is nobody's loss.
+        if (systemErrorCode(error) !== 'EISDIR' || !(await to.removeEmptyDir(name))) throw error;
+        await from.moveTo(name, to, name);
+      });
+    }
+    touched.add(parent);
   }
-  for (const path of touched) {
-    const parent = await existing.parentOf(`${path === '' ? '' : `${path}/`}x`);
-    await using dir = parent.dir;
+  for (const parent of touched) {
+    await using dir = await openBelow(existing, parent);
     await dir.sync();
   }
+}
+
+/** Paths in their order, the bundle last; those that follow each other in one directory together, so that it is opened once. */
+function stretchesOf(paths: readonly string[]): readonly { readonly parent: string; readonly names: string[] }[] {
+  const stretches: { parent: string; names: string[] }[] = [];
+  for (const path of paths) {
+    const slash = path.lastIndexOf('/');
+    const [parent, name] = [path.slice(0, slash + 1), path.slice(slash + 1)];
+    const last = stretches.at(-1);
+    if (last?.parent === parent) last.names.push(name);
+    else stretches.push({ parent, names: [name] });
+  }
+  return stretches;
+}
+
+/** `parent` ends in a slash, or is empty. `mode`: makes what is missing. */
+async function openBelow(dir: Dir, parent: string, mode?: number): Promise<Dir> {
+  return (await dir.parentOf(`${parent}x`, mode)).dir;
 }
 
 async function syncTree(dir: Dir): Promise<void> {

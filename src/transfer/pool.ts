@@ -43,6 +43,7 @@ export function createWorkerExecutor(settings: ExecutorSettings, signal: AbortSi
         return;
       case 'done':
         tasks.delete(message.id);
+        if (message.bytes > 0) task.hooks.progress(message.bytes);
         task.resolve(message.outcome);
         return;
       case 'failed':

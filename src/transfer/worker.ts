@@ -13,7 +13,7 @@ export type ToWorker =
 
 /** Worker → engine. A call is answered by a reply of the same number. */
 export type FromWorker =
-  | { readonly kind: 'done'; readonly id: number; readonly outcome: Outcome }
+  | { readonly kind: 'done'; readonly id: number; readonly outcome: Outcome; readonly bytes: number }
   | { readonly kind: 'failed'; readonly id: number; readonly error: SerialisedError }
   | { readonly kind: 'progress'; readonly id: number; readonly bytes: number }
   | { readonly kind: 'relocate'; readonly id: number; readonly call: number }
@@ -41,21 +41,18 @@ function serve(port: NonNullable<typeof parentPort>, settings: ExecutorSettings)
   async function run(task: Task): Promise<void> {
     const { id } = task;
     let untold = 0;
-    const tell = (): void => {
-      if (untold > 0) send({ kind: 'progress', id, bytes: untold });
-      untold = 0;
-    };
     try {
       const outcome = await executor.run(task, {
         relocate: () => call((n) => ({ kind: 'relocate', id, call: n })) as Promise<Extract<Locator, { kind: 'http' }>>,
         admit: async (sizeBytes) => void (await call((n) => ({ kind: 'admit', id, call: n, sizeBytes }))),
         progress(bytes) {
           untold += bytes;
-          if (untold >= PROGRESS_STEP) tell();
+          if (untold < PROGRESS_STEP) return;
+          send({ kind: 'progress', id, bytes: untold });
+          untold = 0;
         },
       });
-      tell();
-      send({ kind: 'done', id, outcome });
+      send({ kind: 'done', id, outcome, bytes: untold });
     } catch (error) {
       send({ kind: 'failed', id, error: serialiseError(error) });
     }

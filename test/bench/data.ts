@@ -14,7 +14,7 @@ export const BUCKET = 'models';
 
 const MIB = 1024 * 1024;
 
-export type WorkloadName = 'one' | 'shards' | 'many' | 'tiny' | 'eighths';
+export type WorkloadName = 'one' | 'shards' | 'many' | 'tiny' | 'eighths' | 'formats';
 export type Workload = { readonly name: WorkloadName; readonly files: readonly { readonly name: string; readonly sizeBytes: number }[] };
 
 /** Signed models below `root`/models, kept between runs: `root` is what versitygw serves, and nginx the bucket in it. */
@@ -52,9 +52,12 @@ export function openData(size: 'full' | 'quick'): Data {
 
 const TINY = [1, 4, 16, 64, 256].map((kib, index) => ({ name: `part-${index}.json`, sizeBytes: kib * 1024 }));
 
+/** What --allow-formats has to open and read: real headers of safetensors, and JSON. */
+const CONFIGS = ['config.json', 'tokenizer.json'].map((name) => ({ name, sizeBytes: 2 * MIB }));
+
 const FILES: Readonly<Record<'full' | 'quick', Readonly<Record<WorkloadName, Workload['files']>>>> = {
-  full: { one: shards(1, 4096), shards: shards(4, 1024), many: shards(1000, 1), tiny: TINY, eighths: shards(8, 512) },
-  quick: { one: shards(1, 512), shards: shards(4, 128), many: shards(300, 1), tiny: TINY, eighths: shards(8, 64) },
+  full: { one: shards(1, 4096), shards: shards(4, 1024), many: shards(1000, 1), tiny: TINY, eighths: shards(8, 512), formats: [...CONFIGS, ...shards(4, 256)] },
+  quick: { one: shards(1, 512), shards: shards(4, 128), many: shards(300, 1), tiny: TINY, eighths: shards(8, 64), formats: [...CONFIGS, ...shards(4, 64)] },
 };
 
 function shards(count: number, mib: number): Workload['files'] {
@@ -79,12 +82,35 @@ async function make(data: Data, name: WorkloadName, home: string): Promise<void>
   });
   const put = (file: string, body: Readable | Buffer, sizeBytes: number) =>
     client.send(new PutObjectCommand({ Bucket: BUCKET, Key: `${name}/${file}`, Body: body, ContentLength: sizeBytes }));
-  for (const file of data.workload(name).files) await put(file.name, Readable.from(keystream(`${name}/${file.name}`, file.sizeBytes)), file.sizeBytes);
+  for (const file of data.workload(name).files) await put(file.name, Readable.from(contentOf(name, file)), file.sizeBytes);
   const bundle = join(home, 'new.sig');
   execFileSync(process.execPath, [PROGRAM, 'sign', 'key', data.folderOf(name), '--private-key', join(home, 'key.pem'), '--signature', bundle]);
   await put('model.sig', readFileSync(bundle), readFileSync(bundle).length);
   client.destroy();
   writeFileSync(readyMark(home, name), '');
+}
+
+function contentOf(workload: WorkloadName, { name, sizeBytes }: Workload['files'][number]): Iterable<Buffer> {
+  if (workload !== 'formats') return keystream(`${workload}/${name}`, sizeBytes);
+  return name.endsWith('.json') ? [jsonOf(sizeBytes)] : safetensorsOf(`${workload}/${name}`, sizeBytes);
+}
+
+function jsonOf(sizeBytes: number): Buffer {
+  const entries = Array.from({ length: Math.floor(sizeBytes / 32) }, (_, index) => `"token ${index}": ${index}`).join(', ');
+  return Buffer.from(`{${entries.slice(0, entries.lastIndexOf(', ', sizeBytes - 2))}}`.padEnd(sizeBytes));
+}
+
+/** 512 tensors of the same length, as a real file of weights has them. */
+function* safetensorsOf(seed: string, sizeBytes: number): Generator<Buffer> {
+  const tensors = 512;
+  const headerBytes = MIB - 8;
+  const length = (sizeBytes - MIB) / tensors;
+  const entries = Array.from({ length: tensors }, (_, n) => [`layer.${n}`, { dtype: 'U8', shape: [length], data_offsets: [n * length, (n + 1) * length] }]);
+  const head = Buffer.alloc(MIB, ' ');
+  head.writeBigUInt64LE(BigInt(headerBytes));
+  head.write(JSON.stringify(Object.fromEntries(entries)), 8);
+  yield head;
+  yield* keystream(seed, sizeBytes - MIB);
 }
 
 /** Nothing can compress it, and it is the same on every machine. */

@@ -74,6 +74,11 @@ export function rowsOf(data: Data, limit: MemoryLimit | undefined): readonly Row
       goals: [wall(1.25, 'curl -Z', 'hf_transfer'), RSS],
       guardedBy: 'curl -Z',
     }),
+    row('formats', 'formats looked into while pulling', 'formats', {
+      ours: ours((setting) => pullHttp(setting, 'formats', setting.servers.http, '--allow-formats', 'safetensors,json,text')),
+      peers: [ours((setting) => pullHttp(setting, 'formats', setting.servers.http), 'without formats')],
+      goals: [wall(1.1, 'without formats'), RSS],
+    }),
     row('s3-tls', 'shards from S3 over TLS', 'shards', {
       ours: ours((setting) => pullS3(setting, 'shards', 'tls')),
       peers: [s5cmd('shards', 'tls')],
