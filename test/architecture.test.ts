@@ -105,7 +105,7 @@ const DANGERS: readonly { readonly what: string; readonly pattern: RegExp; reado
       'store/output.ts': 'the file that the caller named',
       'transfer/fetchSmall.ts': 'the bundle’s own name: customary, or by a rule, never by a manifest',
       'pipeline/scan.ts': 'the path that the caller named',
-      'pipeline/judge.ts': 'the path that the caller named',
+      'pipeline/ruling.ts': 'the path that the caller named',
       'pipeline/measure.ts': 'the path that the caller named',
     },
   },

@@ -47,7 +47,6 @@ export function malformed(message: string, cause?: unknown): AppError {
 function structureProblem(text: string, maxValues: number): string | undefined {
   // One entry per open container: the names seen in an object, or undefined for an array.
   const open: (Set<string> | undefined)[] = [];
-  let lastString: string | undefined;
   let values = 1;
   // Used again: a manifest has an object for each of its files.
   const spare: Set<string>[] = [];

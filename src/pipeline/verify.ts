@@ -18,9 +18,9 @@ import type { FoundBundle } from './bundle.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
 import { openBelow } from './localFile.ts';
+import type { Candidate, Reading } from './reading.ts';
 import type { Ruling } from './ruling.ts';
 import { fingerprintOf } from './standing.ts';
-import type { Candidate, Reading } from './reading.ts';
 
 /** Reads every file, with all that the machine has. */
 const READ_ALL: Reading = { choose: (candidates) => ({ read: candidates, unchanged: [] }), threads: 'all' };
@@ -30,11 +30,8 @@ export async function verify(given: VerifyPlan, deps: GateDeps, reading: Reading
   const gate = await openGate(given, deps);
   await using source = await openSource(given.model.spec, given.source, deps.env);
   await recordModel(deps, { source: source.displayUri }, async (model) => {
-    if (gate.kind === 'flags') return verifyOne(source, given, gate, undefined, deps, model);
-    const ruling = await (await import('./ruling.ts')).ruleOn(gate.layers, given.model, given, deps);
     if (gate.kind === 'flags') return verifyOne(source, given, gate, undefined, deps, model, reading);
-    const { ruleOn, waive } = await import('./judge.ts');
-    const ruling = await ruleOn(gate.layers, given.model, given, deps);
+    const ruling = await (await import('./ruling.ts')).ruleOn(gate.layers, given.model, given, deps);
     if (ruling.mode === 'off') {
       model.verdict = 'skipped';
       return warn(deps, model, 'NOT VERIFIED: the policy switches verification off for this model; nothing was checked');
@@ -89,8 +86,6 @@ async function verifyOne(
   });
   // A file that was hashed early may have been changed while others were.
   if (fingerprintOf(await listModel(root, source, accepted, plan, symlinks)) !== fingerprintOf(tree)) throw changedMeanwhile(source);
-  model.files = fileEvidence(results);
-  accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
   model.files = [...fileEvidence(results), ...unchanged].sort((a, b) => (a.path < b.path ? -1 : 1));
   accepted.judgement?.checkSizes(candidates.map(({ file, sizeBytes }) => ({ path: file.path, sizeBytes })));
   const rules = accepted.judgement?.formats ?? [];
@@ -166,8 +161,4 @@ function changedMeanwhile(source: Source): AppError {
     hint: 'Something else writes to it: mount it read-only everywhere, or pull it into a volume of this pod.',
     context: { uri: source.displayUri, retry: 'no' },
   });
-}
-
-function total(results: readonly FileResult[]): number {
-  return results.reduce((sum, result) => sum + result.sizeBytes, 0);
 }

@@ -98,18 +98,6 @@ async function swapTrees(destination: Destination, staging: Staging): Promise<vo
 
 async function moveEntries(paths: readonly string[], existing: Dir, staging: Staging): Promise<void> {
   const touched = new Set<string>();
-  for (const path of paths) {
-    const from = await staging.tree.parentOf(path);
-    await using fromDir = from.dir;
-    const to = await existing.parentOf(path, staging.modes.dir);
-    await using toDir = to.dir;
-    await fromDir.moveTo(from.name, toDir, to.name).catch(async (error: unknown) => {
-      // A directory of that name with nothing in it, left of another model, is nobody's loss.
-      if (systemErrorCode(error) !== 'EISDIR' || !(await toDir.removeEmptyDir(to.name))) throw error;
-      await fromDir.moveTo(from.name, toDir, to.name);
-    });
-    // Directories above it may have been made on the way: each has to be known in the one above.
-    for (let above = path; above !== ''; touched.add(above)) above = above.slice(0, Math.max(0, above.lastIndexOf('/')));
   for (const { parent, names } of stretchesOf(paths)) {
     await using from = await openBelow(staging.tree, parent);
     await using to = await openBelow(existing, parent, staging.modes.dir);
@@ -120,7 +108,9 @@ async function moveEntries(paths: readonly string[], existing: Dir, staging: Sta
         await from.moveTo(name, to, name);
       });
     }
-    touched.add(parent);
+    // Directories above it may have been made on the way: each has to be known in the one above.
+    touched.add('');
+    for (let end = parent.length; end > 0; end = parent.lastIndexOf('/', end - 2) + 1) touched.add(parent.slice(0, end));
   }
   for (const parent of touched) {
     await using dir = await openBelow(existing, parent);
@@ -128,7 +118,7 @@ async function moveEntries(paths: readonly string[], existing: Dir, staging: Sta
   }
 }
 
-/** Paths in their order, the bundle last; those that follow each other in one directory together, so that it is opened once. */
+/** Paths in their order; those that follow each other in one directory together, so that it is opened once. */
 function stretchesOf(paths: readonly string[]): readonly { readonly parent: string; readonly names: string[] }[] {
   const stretches: { parent: string; names: string[] }[] = [];
   for (const path of paths) {
