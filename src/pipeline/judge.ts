@@ -25,7 +25,7 @@ import type { Layer } from './layers.ts';
 
 /** What the layers say of one model before anything of it was read. */
 export type Ruling = { readonly layers: NonEmpty<Ruled>; readonly mode: Mode };
-type Ruled = { readonly layer: Layer; readonly rule: Rule | undefined; readonly mode: Mode };
+type Ruled = { readonly layer: Layer; readonly rule: Rule | undefined; readonly mode: Mode; readonly subject: Subject };
 
 /** A manifest that no enforcing layer objects to, and what is still to be checked while its files arrive. */
 export type Judgement = {
@@ -49,10 +49,10 @@ export async function ruleOn(layers: NonEmpty<Layer>, address: Address, plan: Pl
   const subject: Subject = { name: sourceName(address.spec, realPath), modelName: plan.narrowing.modelName };
   const ruled = layers.map((layer): Ruled => {
     const rule = ruleFor(layer.policy, subject);
-    return { layer, rule, mode: modeOf(layer.policy, rule) };
+    return { layer, rule, mode: modeOf(layer.policy, rule), subject };
   });
   for (const { layer, rule, mode } of ruled)
-    if (layer.kind !== 'flags') deps.emit({ kind: 'ruleDecided', layer: layer.kind, rule: rule?.name ?? 'none', mode });
+    if (layer.kind !== 'flags') deps.emit({ kind: 'ruleDecided', layer: layer.kind, ...(rule !== undefined && { rule: rule.name }), mode });
   if (!isNonEmpty(ruled)) throw new AppError('INTERNAL', 'no layer');
   return { layers: ruled, mode: MODES[Math.max(...ruled.map(({ mode }) => MODES.indexOf(mode)))] ?? 'enforce' };
 }
@@ -311,7 +311,7 @@ function nobodys(examined: readonly Examined[], plan: Plan): Group {
   throw examined[0]?.errors[0] ?? new AppError('UNSIGNED', 'there is no bundle');
 }
 
-function decide({ layer, rule, mode }: Ruled, group: Group, now: Date): DecisionEvidence {
+function decide({ layer, rule, mode, subject }: Ruled, group: Group, now: Date): DecisionEvidence {
   const base = { layer: layer.kind, ...(rule !== undefined && { rule: rule.name }), mode };
   if (mode === 'off') return { ...base, verdict: 'off', findings: [] };
   const { manifest } = group;
@@ -325,15 +325,16 @@ function decide({ layer, rule, mode }: Ruled, group: Group, now: Date): Decision
     },
     votes: rule?.require === undefined ? group.votes.map(({ signer }) => ({ signer, satisfies: [] })) : votesFor(layer, group),
     now,
+    subject,
   };
   const findings = evaluate(layer.policy, rule, facts);
   return { ...base, verdict: findings.length === 0 ? 'allow' : 'deny', findings };
 }
 
-function withoutSignatures({ layer, rule, mode }: Ruled): DecisionEvidence {
+function withoutSignatures({ layer, rule, mode, subject }: Ruled): DecisionEvidence {
   const base = { layer: layer.kind, ...(rule !== undefined && { rule: rule.name }), mode };
   if (mode === 'off') return { ...base, verdict: 'off', findings: [] };
-  if (rule === undefined) return { ...base, verdict: 'deny', findings: [noRule()] };
+  if (rule === undefined) return { ...base, verdict: 'deny', findings: [noRule(subject)] };
   const failure = rule.require === undefined ? undefined : unmet(rule.require, []);
   const code = failure?.kind === 'threshold' ? 'THRESHOLD_NOT_MET' : 'SIGNER_UNTRUSTED';
   return { ...base, verdict: 'deny', findings: [{ code, message: failure?.why ?? 'nobody who is trusted has signed' }] };
