@@ -5,6 +5,7 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type HexDigest, isNonEmpty, type NonEmpty } from '../base/brands.ts';
 import { AppError, systemErrorCode } from '../base/errors.ts';
+import { inWords } from '../base/inWords.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import type { MaterialRef } from '../plan/trust.ts';
 
@@ -108,7 +109,7 @@ function pinned(material: LoadedMaterial, expected: HexDigest | undefined): Load
 
 function unreadable(error: unknown, path: string): AppError {
   if (error instanceof AppError) return error;
-  return new AppError('ANCHORS_INVALID', `cannot read ${show(path)}: ${systemErrorCode(error) ?? 'unknown failure'}`, {
+  return new AppError('ANCHORS_INVALID', `cannot read ${show(path)}: ${inWords(systemErrorCode(error) ?? 'unknown failure')}`, {
     cause: error,
     context: { path: show(path) },
     hint: 'Is the file mounted at that path in this container, and readable for its user?',

@@ -68,6 +68,7 @@ function blocksOf({ bytes, name }: LoadedMaterial, label: 'PUBLIC KEY' | 'CERTIF
 function hintFor(found: string, wanted: string): string {
   if (found.includes('PRIVATE KEY')) return 'A verifier needs the public key only: openssl pkey -in key.pem -pubout. Keep the private key away from here.';
   if (found === 'CERTIFICATE') return 'Certificates are given with --ca; keys with --public-key.';
+  if (found === 'PUBLIC KEY') return 'Public keys are given with --public-key; --ca wants the certificate of the CA.';
   return `Remove everything but the ${wanted}.`;
 }
 

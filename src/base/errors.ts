@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { inWords } from './inWords.ts';
 
 /**
  * What a failure means for the operator. The exit code says what to do, the reason code says why.
@@ -37,7 +38,7 @@ export const CATALOGUE = {
   CERT_EXPIRED: row(
     'rejected',
     'The signing certificate is outside its validity period.',
-    'Sign again with a valid certificate, sign with a timestamp and give --timestamp-authority, or accept the risk with --allow-expired-certificate.',
+    'Check the clock of this node. Then: sign again with a valid certificate, sign with a timestamp and give --timestamp-authority, or accept the risk with --allow-expired-certificate.',
   ),
   LOG_PROOF_INVALID: row(
     'rejected',
@@ -133,7 +134,7 @@ export const CATALOGUE = {
   ANCHORS_UNPINNED: row(
     'request',
     'The trust material comes from a place that must not vouch for itself.',
-    'Take it from elsewhere, or pin it with #sha256=<digest>.',
+    'Take it from elsewhere (a file, a ConfigMap), or pin it: append #sha256= and what sha256sum prints for it.',
   ),
   SIGNING_KEY_INVALID: row(
     'request',
@@ -143,7 +144,7 @@ export const CATALOGUE = {
   MODEL_NOT_FOUND: row('request', 'The model path does not exist here.', 'Is the volume or claim mounted at that path in this container?'),
 
   // exit 3: the source; trying again may help
-  SOURCE_NOT_FOUND: row('source', 'The bucket or host does not exist.', 'Check the URI and the endpoint.'),
+  SOURCE_NOT_FOUND: row('source', 'The bucket, repository or file does not exist.', 'Check the URI and the endpoint.'),
   SOURCE_DENIED: row('source', 'The source refuses access.', 'Check the credentials; without ListBucket permission S3 also answers 403 for a missing object.'),
   CREDENTIALS_MISSING: row(
     'source',
@@ -241,7 +242,7 @@ export function asAppError(error: unknown): AppError {
 export function fromSystemError(error: unknown, what: string, context: ErrorContext = {}): AppError {
   if (error instanceof AppError) return error;
   const errno = systemErrorCode(error);
-  const message = `${what}: ${errno ?? (error instanceof Error ? error.message : String(error))}`;
+  const message = `${what}: ${errno === undefined ? String(error instanceof Error ? error.message : error) : inWords(errno)}`;
   const options = { context, cause: error };
   switch (errno) {
     case 'ENOSPC':

@@ -43,7 +43,7 @@ export type Event =
   | { readonly kind: 'warning'; readonly message: string }
   /** A policy in warn mode let through what it would have refused. */
   | { readonly kind: 'waived'; readonly code: ErrorCode; readonly message: string; readonly rule: string }
-  | { readonly kind: 'ruleDecided'; readonly layer: string; readonly rule: string; readonly mode: string }
+  | { readonly kind: 'ruleDecided'; readonly layer: string; readonly rule?: string; readonly mode: string }
   | { readonly kind: 'failed'; readonly error: SerialisedError };
 
 export type Emit = (event: Event) => void;

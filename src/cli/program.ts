@@ -1,26 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-import yargs, { type Options } from 'yargs';
 import { type Floor, NO_FLOOR, readFloor } from '../anchors/floor.ts';
-import { EMBEDDED_ROOT_DATE } from '../anchors/trustedRoot.ts';
-import { AppError, EXIT } from '../base/errors.ts';
+import { AppError, CATALOGUE, EXIT } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { type Foreign, readForeign } from '../plan/foreign.ts';
 import { type Resolved, resolveOptions, suggest } from '../plan/load.ts';
 import { makePullPlan, makeVerifyPlan } from '../plan/make.ts';
 import { makeDigestPlan, makeInspectPlan, makeReportPlan, makeScanPlan, makeSignPlan } from '../plan/makeTool.ts';
 import { makeWatchPlan } from '../plan/makeWatch.ts';
-import { type Command, envName, OPTION_NAMES, type Option, optionOf, type Values } from '../plan/options.ts';
+import { type Command, envName, OPTION_NAMES, type Values } from '../plan/options.ts';
 import type { Plan, ToolPlan, WatchPlan } from '../plan/plan.ts';
-import { createLog } from '../report/log.ts';
 import { describePlan } from './dryRun.ts';
-import { formatOf, type Host, runPlan } from './run.ts';
-import { VERSION } from './version.ts';
-import { failAsUsage, WORDS_ONLY } from './words.ts';
-
-const COMMANDS = ['pull', 'verify', 'watch', 'sign', 'digest', 'inspect', 'scan', 'report'] as const;
+import { COMMAND_NAMES, OTHER_COMMANDS, parser } from './parser.ts';
+import { type Host, openLog, runPlan } from './run.ts';
 
 /** Arguments after the program's name → exit code. Help, version and --dry-run go to standard output. @throws USAGE and the codes of planning */
 export async function runProgram(argv: readonly string[], host: Host): Promise<number> {
+  try {
+    return await run(argv, host);
+  } catch (error) {
+    throw withOwnHelp(error, argv);
+  }
+}
+
+/** Help of the command that was meant, where nothing better is known. */
+function withOwnHelp(error: unknown, argv: readonly string[]): unknown {
+  const command = COMMAND_NAMES.find((name) => name === argv[0]);
+  if (command === undefined || !(error instanceof AppError) || error.code !== 'USAGE' || error.hint !== CATALOGUE.USAGE.hint) return error;
+  return new AppError('USAGE', error.message, { hint: `See model-gate ${command} --help.`, context: error.context, cause: error });
+}
+
+async function run(argv: readonly string[], host: Host): Promise<number> {
+  if (argv[0] === 'completion') {
+    process.stdout.write((await import('./completion.ts')).completionScript(argv.slice(1)));
+    return EXIT.ok;
+  }
   if (argv[0] === 'policy') return (await import('./policy.ts')).runPolicy(argv.slice(1));
   const args = await parser(argv).parseAsync();
   if (args['help'] === true || args['version'] === true) return EXIT.ok;
@@ -42,7 +55,7 @@ export async function runProgram(argv: readonly string[], host: Host): Promise<n
 }
 
 async function watchAsPlanned(plan: WatchPlan, values: Values, host: Host, floor: Floor): Promise<number> {
-  const log = createLog(formatOf(values['log-format']));
+  const log = openLog(values);
   try {
     const { runWatch } = await import('./watch.ts');
     const outlets = {
@@ -93,11 +106,15 @@ type Call = { readonly command: Command; readonly positionals: readonly string[]
 /** Without a command, pairs of source and destination mean pull: KServe calls storage initializers like that, and expects archives to be unpacked. */
 function commandOf(words: readonly string[]): Call {
   const [first, ...rest] = words;
-  const command = COMMANDS.find((name) => name === first);
+  const known = [...COMMAND_NAMES, ...Object.keys(OTHER_COMMANDS).map((usage) => usage.split(' ')[0] ?? '')];
+  const command = COMMAND_NAMES.find((name) => name === first);
   if (command !== undefined) return { command, positionals: rest, defaults: {} };
-  if (first === undefined) throw new AppError('USAGE', `nothing to do: give a command (${COMMANDS.join(', ')}) or a source and a destination`);
-  const near = /[/:.]/.test(first) ? undefined : suggest(first, COMMANDS);
-  if (near !== undefined) throw new AppError('USAGE', `unknown command '${printable(first, 80)}'; did you mean ${near}?`);
+  if (first === undefined) throw new AppError('USAGE', `nothing to do: give a command (${known.join(', ')}) or a source and a destination`);
+  if (/[/:.]/.test(first)) return { command: 'pull', positionals: words, defaults: { unpack: true } };
+  const near = suggest(first, known);
+  const other = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
+  // A lone word could name a directory; then it has to look like one, or a destination has to follow.
+  if (near !== undefined || rest.length === 0) throw new AppError('USAGE', `unknown command '${printable(first, 80)}'; ${other}`);
   return { command: 'pull', positionals: words, defaults: { unpack: true } };
 }
 
@@ -107,38 +124,4 @@ function refuseUnknown(names: readonly string[]): void {
   if (unknown === undefined) return;
   const near = suggest(unknown, known);
   throw new AppError('USAGE', `unknown option --${printable(unknown, 80)}${near ? `; did you mean --${near}?` : ''}`);
-}
-
-function parser(argv: readonly string[]): ReturnType<typeof yargs> {
-  let cli = yargs([...argv])
-    .scriptName('model-gate')
-    .usage(
-      'Usage:\n  $0 pull <source> [destination] [<source> <destination> …]   download, verify, publish\n  $0 verify <path>                                            verify in place\n  $0 watch <path>                                             verify in place, again and again\n  $0 <source> <destination> …                                 the same as pull\n  $0 sign key|certificate|sigstore <path>                     sign a model\n  $0 digest <path>                                            root digest and digests of the files\n  $0 inspect <bundle>                                         what a bundle says\n  $0 policy check|test <file>                                 validate a policy, try it on cases\n  $0 scan <path>                                              formats of files, by their content\n  $0 report <file>                                            a JSON report for people (--html)',
-    )
-    .parserConfiguration({ ...WORDS_ONLY, 'strip-aliased': true })
-    .example('$0 pull s3://models/llama/v3/ /mnt/models --public-key /keys/pub.pem', 'key')
-    .example('$0 pull https://models.example.com/bert/ /mnt/models --ca /keys/ca.pem', 'certificate')
-    .example('$0 verify /mnt/models --identity ci@example.com --issuer https://accounts.google.com', 'keyless')
-    .example('$0 sign key /models/llama --private-key /keys/key.pem', 'publisher')
-    .epilogue(
-      `Every option can also stand in the environment (--public-key: ${envName('public-key')}) or in a configuration file.\nExit: 0 verified, 1 rejected, 2 wrong request, 3 source, 4 volume, 70 defect, 130/143 signal.`,
-    )
-    .help('help')
-    .alias('help', 'h')
-    .version(`model-gate ${VERSION} (embedded public-good Sigstore root of ${EMBEDDED_ROOT_DATE})`)
-    .group(['help', 'version'], 'Output:')
-    .wrap(Math.min(100, process.stdout.columns ?? 100))
-    .exitProcess(false)
-    .fail(failAsUsage);
-  for (const name of OPTION_NAMES) if (optionOf(name).variableOnly !== true) cli = cli.option(name, describe(optionOf(name)));
-  return cli;
-}
-
-/** yargs only splits words: types, defaults and checks are resolveOptions' business, for flags, variables and file alike. */
-function describe(option: Option): Options {
-  const shown = option.default === undefined || option.default === false ? '' : ` [${option.default}]`;
-  const choices = option.choices === undefined ? '' : ` (${option.choices.join(', ')})`;
-  const common = { group: `${option.group}:`, describe: `${option.help}${choices}${shown}` };
-  if (option.kind === 'flag') return { ...common, boolean: true };
-  return { ...common, requiresArg: true, ...(option.kind === 'list' ? { array: true, string: true } : { string: true }) };
 }

@@ -8,7 +8,7 @@ import type { Values } from '../plan/options.ts';
 import type { Plan } from '../plan/plan.ts';
 import { makeReport, placeholderMessage, terminationMessage } from '../report/document.ts';
 import { startEvidence } from '../report/evidence.ts';
-import { createLog, type LogFormat } from '../report/log.ts';
+import { createLog, type Log, type LogDetail, type LogFormat } from '../report/log.ts';
 import { writeReport, writeTermination } from '../report/write.ts';
 import { GRACE_MS, leave } from './leave.ts';
 import { VERSION } from './version.ts';
@@ -20,8 +20,8 @@ export type Host = { readonly env: GateDeps['env']; readonly signal: AbortSignal
 const LAST_WORDS_MS = 400;
 
 /** Runs a plan and tells its outcome everywhere: log, termination message, report. Returns the exit code. */
-export async function runPlan(plan: Plan, output: Pick<Values, 'log-format' | 'report' | 'termination-log'>, host: Host, floor: Floor): Promise<number> {
-  const log = createLog(formatOf(output['log-format']));
+export async function runPlan(plan: Plan, output: LogValues & Pick<Values, 'report' | 'termination-log'>, host: Host, floor: Floor): Promise<number> {
+  const log = openLog(output);
   const termination = output['termination-log'] ?? '/dev/termination-log';
   const now = (): Date => new Date();
   const evidence = startEvidence(plan.relaxations, now());
@@ -78,8 +78,21 @@ async function execute(plan: Plan, deps: GateDeps): Promise<void> {
   }
 }
 
+/** What the options say about the log. */
+export type LogValues = Pick<Values, 'log-format' | 'quiet' | 'verbose'>;
+
+/** @throws PLAN_CONTRADICTION */
+export function openLog(values: LogValues): Log {
+  return createLog(formatOf(values['log-format']), undefined, detailOf(values));
+}
+
+function detailOf({ quiet, verbose }: LogValues): LogDetail {
+  if (quiet && verbose) throw new AppError('PLAN_CONTRADICTION', '--quiet and --verbose contradict each other');
+  return quiet ? 'quiet' : verbose ? 'verbose' : 'normal';
+}
+
 /** `auto`: human on a terminal, else plain. */
-export function formatOf(format: string): LogFormat {
+function formatOf(format: string): LogFormat {
   if (format === 'human' || format === 'plain' || format === 'json') return format;
   return process.stderr.isTTY === true ? 'human' : 'plain';
 }

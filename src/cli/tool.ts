@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError, asAppError, EXIT, exitCodeOf, serialiseError } from '../base/errors.ts';
 import type { ToolDeps } from '../pipeline/measure.ts';
-import type { Values } from '../plan/options.ts';
 import type { ToolPlan } from '../plan/plan.ts';
-import { createLog } from '../report/log.ts';
-import { formatOf, type Host } from './run.ts';
+import { type Host, type LogValues, openLog } from './run.ts';
 
 /** Runs a command that is no gate: the log goes to standard error, the result to standard output, and nothing is left for Kubernetes. */
-export async function runTool(plan: ToolPlan, output: Pick<Values, 'log-format'>, host: Host): Promise<number> {
-  const log = createLog(formatOf(output['log-format']));
+export async function runTool(plan: ToolPlan, output: LogValues, host: Host): Promise<number> {
+  const log = openLog(output);
   const deadline = new AbortController();
   const timer = plan.timeoutMs === undefined ? undefined : setTimeout(() => deadline.abort(tooSlow(plan.timeoutMs ?? 0)), plan.timeoutMs);
   const deps: ToolDeps = { emit: log.emit, signal: AbortSignal.any([host.signal, deadline.signal]), now: () => new Date(), env: host.env };

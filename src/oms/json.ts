@@ -26,8 +26,18 @@ export function parseStrictJson(bytes: Uint8Array, what: string, maxValues = Mat
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw malformed(`${what} is not valid JSON`, cause);
+    throw malformed(`${what} is not valid JSON: ${whatInstead(text)}`, cause);
   }
+}
+
+/** Most bundles that are none are half an upload, or a server's page in place of one. */
+function whatInstead(text: string): string {
+  const start = text.trimStart();
+  if (start === '') return 'it is empty';
+  if (start.startsWith('<')) return `it looks like a web page or XML, '${printable(start.slice(0, 40), 40)}'`;
+  return /^[[{]/.test(start) && !/[\]}]$/.test(text.trimEnd())
+    ? `it ends in the middle, after ${text.length} characters`
+    : `it begins '${printable(start.slice(0, 40), 40)}'`;
 }
 
 export type JsonObject = { readonly [name: string]: unknown };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { basename } from 'node:path';
-import { AppError } from '../base/errors.ts';
+import { AppError, CATALOGUE } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import type { Address, GatePlan } from '../plan/plan.ts';
 import { openSource } from '../source/open.ts';
@@ -15,6 +15,9 @@ export type FoundBundle = { readonly bytes: Buffer; readonly uri: string; readon
 /** What reading a bundle needs of a plan, whatever else the plan is about. */
 type ReadPlan = { readonly source: GatePlan['source']; readonly limits: Pick<GatePlan['limits'], 'bundleBytes'> };
 type ReadDeps = Pick<GateDeps, 'env' | 'signal'>;
+
+const DENIED_OR_MISSING =
+  'Either there is no bundle (then sign the model), or the credentials may not read it: without ListBucket permission S3 answers 403 in both cases.';
 
 type Candidate = { readonly ref: ObjectRef; readonly name: string; readonly place: 'inside' | 'beside' };
 
@@ -33,8 +36,9 @@ export async function findBundle(source: Source, expected: Source['shape'], plan
   }
   const tried = candidates.map((candidate) => displayOf(source, candidate.ref));
   if (denied === undefined) throw unsigned(source, tried);
-  throw new AppError('SOURCE_DENIED', `${denied.message}; looked for a bundle at ${tried.join(', ')}`, {
-    hint: 'Either there is no bundle (then sign the model), or the credentials may not read it: without ListBucket permission S3 answers 403 in both cases.',
+  throw new AppError('SOURCE_DENIED', `${denied.message}; no bundle could be read: tried ${shortened(source, tried)}`, {
+    // A hint of its own says what is wrong with the credentials; a bare refusal can also mean that there is no bundle.
+    hint: denied.hint === CATALOGUE.SOURCE_DENIED.hint ? DENIED_OR_MISSING : denied.hint,
     context: denied.context,
     cause: denied,
   });
@@ -71,7 +75,11 @@ export async function readBundleAt(address: Address, plan: ReadPlan, deps: ReadD
     return { bytes: read, uri, name: source.basename, place: 'given' };
   } catch (error) {
     if (!isMissing(error)) throw error;
-    throw new AppError('UNSIGNED', `No such file: the bundle ${uri} does not exist`, { context: { uri }, cause: error });
+    throw new AppError('UNSIGNED', `No such file: the bundle ${uri} does not exist`, {
+      hint: 'Check --bundle (a path counts from the working directory). Without it, model.sig is looked for in the model and beside it.',
+      context: { uri },
+      cause: error,
+    });
   }
 }
 
@@ -109,10 +117,22 @@ function candidatesFor(basename: string, shape: Source['shape']): readonly Candi
 }
 
 function unsigned(source: Source, tried: readonly string[]): AppError {
-  return new AppError('UNSIGNED', `No such file: ${tried[0]}; the model ${source.displayUri} has no bundle (also tried ${tried.slice(1).join(', ')})`, {
+  return new AppError('UNSIGNED', `No such file: ${tried[0]}; the model ${source.displayUri} has no bundle (also tried ${shortened(source, tried.slice(1))})`, {
     hint: 'Sign the model first, or point --bundle at its bundle. If the volume or prefix is empty, the path is wrong.',
     context: { uri: source.displayUri },
   });
+}
+
+/** Names below the model alone, and those beside it with `../`: six times the same address hides what differs. */
+function shortened(source: Source, uris: readonly string[]): string {
+  const [, base = ''] = /^(.*?)\/*(?:\?<redacted>)?$/s.exec(source.displayUri) ?? [];
+  const parent = base.slice(0, base.lastIndexOf('/'));
+  return uris
+    .map((uri) => {
+      if (uri.startsWith(`${base}/`)) return uri.slice(base.length + 1);
+      return uri.startsWith(`${parent}/`) ? `../${uri.slice(parent.length + 1)}` : uri;
+    })
+    .join(', ');
 }
 
 function displayOf(source: Source, ref: ObjectRef): string {

@@ -55,7 +55,12 @@ async function judgeFile(
     for (const { severity, code, detail } of judgeFormats(formats, path, findings, names)) {
       const message = `'${display}' ${detail}`;
       if (severity === 'warning') warn(deps, model, `${message} (${layer}: ${rule})`);
-      else if (mode === 'enforce') refusal ??= new AppError(code, `${message} (${layer}: rule '${rule}')`, { context: { path: display } });
+      else if (mode === 'enforce')
+        refusal ??= new AppError(
+          code,
+          `${message}, which ${layer === 'flags' ? '--allow-formats or --format denies' : `the ${layer} denies (rule '${rule}')`}`,
+          { context: { path: display } },
+        );
       else waive(deps, model, { code, message }, `${layer}: ${rule}`);
     }
   }

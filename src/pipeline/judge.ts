@@ -69,6 +69,7 @@ function decide(ruled: Ruled, group: Group, now: Date): DecisionEvidence {
     },
     votes: rule?.require === undefined ? group.votes.map(({ signer }) => ({ signer, satisfies: [] })) : votesFor(layer, group),
     now,
+    subject: ruled.subject,
   };
   return decisionOf(ruled, evaluate(layer.policy, rule, facts));
 }
@@ -76,7 +77,7 @@ function decide(ruled: Ruled, group: Group, now: Date): DecisionEvidence {
 function withoutSignatures(ruled: Ruled): DecisionEvidence {
   const { rule, mode } = ruled;
   if (mode === 'off') return decisionOf(ruled, []);
-  if (rule === undefined) return decisionOf(ruled, [noRule()]);
+  if (rule === undefined) return decisionOf(ruled, [noRule(ruled.subject)]);
   const failure = rule.require === undefined ? undefined : unmet(rule.require, []);
   const code = failure?.kind === 'threshold' ? 'THRESHOLD_NOT_MET' : 'SIGNER_UNTRUSTED';
   return decisionOf(ruled, [{ code, message: failure?.why ?? 'nobody who is trusted has signed' }]);

@@ -13,7 +13,7 @@ import type { Layer } from './layers.ts';
 
 /** What the layers say of one model before anything of it was read: which rule of each is about it, and how strict that is. */
 export type Ruling = { readonly layers: NonEmpty<Ruled>; readonly mode: Mode };
-export type Ruled = { readonly layer: Layer; readonly rule: Rule | undefined; readonly mode: Mode };
+export type Ruled = { readonly layer: Layer; readonly rule: Rule | undefined; readonly mode: Mode; readonly subject: Subject };
 
 /** Chooses the rules. The ruling's own mode is that of its strictest layer. */
 export async function ruleOn(layers: NonEmpty<Layer>, address: Address, plan: Plan, deps: GateDeps): Promise<Ruling> {
@@ -21,10 +21,10 @@ export async function ruleOn(layers: NonEmpty<Layer>, address: Address, plan: Pl
   const subject: Subject = { name: sourceName(address.spec, realPath), modelName: plan.narrowing.modelName };
   const ruled = layers.map((layer): Ruled => {
     const rule = ruleFor(layer.policy, subject);
-    return { layer, rule, mode: modeOf(layer.policy, rule) };
+    return { layer, rule, mode: modeOf(layer.policy, rule), subject };
   });
   for (const { layer, rule, mode } of ruled)
-    if (layer.kind !== 'flags') deps.emit({ kind: 'ruleDecided', layer: layer.kind, rule: rule?.name ?? 'none', mode });
+    if (layer.kind !== 'flags') deps.emit({ kind: 'ruleDecided', layer: layer.kind, ...(rule !== undefined && { rule: rule.name }), mode });
   if (!isNonEmpty(ruled)) throw new AppError('INTERNAL', 'no layer');
   return { layers: ruled, mode: MODES[Math.max(...ruled.map(({ mode }) => MODES.indexOf(mode)))] ?? 'enforce' };
 }

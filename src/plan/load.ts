@@ -36,7 +36,7 @@ export function resolveOptions(command: Command, inputs: Inputs): Resolved {
       ['file', applies ? file[name] : undefined, `'${name}' in the configuration file`],
     ];
     const found = candidates.find(([, value]) => value !== undefined);
-    if (found?.[0] === 'flag' && !applies) throw new AppError('USAGE', `--${name} has no meaning for ${command}`);
+    if (found?.[0] === 'flag' && !applies) throw new AppError('USAGE', `--${name} is an option of ${option.commands.join(', ')}, not of ${command}`);
     if (found?.[0] === 'flag' && option.variableOnly === true) throw new AppError('USAGE', `--${name} would show a secret to everybody; set ${envName(name)}`);
     origins[name] = found?.[0] ?? 'default';
     values[name] = found === undefined ? ((applies ? inputs.defaults?.[name] : undefined) ?? defaultOf(option)) : convert(option, found[1], found[2]);
@@ -118,7 +118,7 @@ function convert(option: Option, value: unknown, where: string): Value {
       if (typeof value === 'boolean') return value;
       if (value === 'true' || value === '1') return true;
       if (value === 'false' || value === '0') return false;
-      throw invalid(where, 'must be true or false');
+      throw invalid(where, `must be true or false${got(value)}`);
     case 'integer':
       return integerOf(value, where);
     case 'size':
@@ -127,7 +127,7 @@ function convert(option: Option, value: unknown, where: string): Value {
       return durationOf(value, where);
     case 'choice':
       if (typeof value === 'string' && option.choices?.includes(value) === true) return value;
-      throw invalid(where, `must be one of ${option.choices?.join(', ')}`);
+      throw invalid(where, `must be one of ${option.choices?.join(', ')}${got(value)}`);
     case 'text':
       if (typeof value !== 'string' || value.trim() === '')
         throw invalid(where, Array.isArray(value) ? 'may be given only once' : 'must be a text that is not empty');
@@ -137,13 +137,13 @@ function convert(option: Option, value: unknown, where: string): Value {
 
 function integerOf(value: unknown, where: string): number {
   const number = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < 1) throw invalid(where, 'must be a whole number from 1');
+  if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < 1) throw invalid(where, `must be a whole number from 1${got(value)}`);
   return number;
 }
 
 function sizeOf(value: unknown, where: string): number {
   const bytes = parseSize(writtenText(value));
-  if (bytes === undefined) throw invalid(where, 'must be a size such as 64MiB, 10G or 1048576');
+  if (bytes === undefined) throw invalid(where, `must be a size such as 64MiB, 10G or 1048576${got(value)}`);
   return bytes;
 }
 
@@ -155,13 +155,19 @@ function durationOf(value: unknown, where: string): number {
   const text = writtenText(value);
   const parts = [...text.matchAll(/(\d{1,9})(ms|s|m|h)/g)];
   const ms = parts.reduce((sum, [, digits, unit]) => sum + Number(digits) * (TIME_UNITS[unit ?? ''] ?? Number.NaN), 0);
-  if (parts.map(([all]) => all).join('') !== text || !(ms >= 1 && ms <= MAX_MS)) throw invalid(where, 'must be a duration such as 30s, 10m or 1h30m');
+  if (parts.map(([all]) => all).join('') !== text || !(ms >= 1 && ms <= MAX_MS))
+    throw invalid(where, `must be a duration such as 30s, 10m or 1h30m${got(value)}`);
   return ms;
 }
 
 /** As YAML and JSON write it. Anything but a text or a number is no value, and an object may have a `toString` of its own. */
 function writtenText(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+/** Options of these kinds are no secrets. */
+function got(value: unknown): string {
+  return `; got '${printable(writtenText(value), 80)}'`;
 }
 
 function invalid(where: string, problem: string): AppError {

@@ -23,13 +23,16 @@ export function makePullPlan(positionals: readonly string[], values: Values, for
   const models = Array.from({ length: list.length / 2 }, (_, i) => ({ source: address(list[2 * i] ?? '', values), destination: list[2 * i + 1] ?? '' }));
   if (!isNonEmpty(models)) throw new AppError('USAGE', 'pull needs a source and a destination');
   const same = models.find((model, i) => models.findIndex((other) => other.destination === model.destination) !== i);
-  if (same !== undefined) throw new AppError('PLAN_CONTRADICTION', `two models go to ${printable(same.destination)}`);
+  if (same !== undefined)
+    throw new AppError('PLAN_CONTRADICTION', `two models go to ${printable(same.destination)}`, { hint: 'Give each model a directory of its own.' });
   if (models.length > 1 && values.bundle !== undefined) {
     throw new AppError('PLAN_CONTRADICTION', '--bundle belongs to one model, but several are pulled; leave it out to use the bundle beside each model');
   }
   for (const { source } of models) {
     if (source.spec.kind === 'http' && source.spec.presigned && values.bundle === undefined) {
-      throw new AppError('PLAN_CONTRADICTION', 'a presigned URL is good for one object only, so the bundle cannot be looked for beside it; give --bundle');
+      throw new AppError('PLAN_CONTRADICTION', 'a presigned URL is good for one object only, so the bundle cannot be looked for beside it', {
+        hint: 'Give the bundle with --bundle: a file, or a presigned URL of its own.',
+      });
     }
   }
   const gate = makeGatePlan(
@@ -210,14 +213,16 @@ function policyRef(value: string): MaterialRef {
 
 /** An option of a method that is not in use would change nothing: its author meant something else. */
 function refuseStray(values: Values, sigstore: boolean, certificate: boolean): void {
-  const stray = (name: OptionName, used: boolean): void => {
+  const stray = (name: OptionName, used: boolean, owner: string): void => {
     const value = values[name];
     const given = Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false;
-    if (given && !used) throw new AppError('PLAN_CONTRADICTION', `--${name} has no meaning for this way of trusting`);
+    if (given && !used)
+      throw new AppError('PLAN_CONTRADICTION', `--${name} changes nothing without ${owner}, which is not given`, { hint: 'Leave it out, or trust that way.' });
   };
-  for (const name of ['certificate-identity', 'timestamp-authority', 'allow-expired-certificate'] as const) stray(name, certificate);
-  for (const name of ['trusted-root', 'trust-config', 'tuf-refresh', 'tuf-mirror', 'tuf-root', 'tuf-cache'] as const) stray(name, sigstore);
-  for (const name of ['tuf-mirror', 'tuf-root', 'tuf-cache'] as const) stray(name, values['tuf-refresh']);
+  for (const name of ['certificate-identity', 'timestamp-authority', 'allow-expired-certificate'] as const) stray(name, certificate, '--ca');
+  for (const name of ['trusted-root', 'trust-config', 'tuf-refresh', 'tuf-mirror', 'tuf-root', 'tuf-cache'] as const)
+    stray(name, sigstore, '--identity and --issuer');
+  for (const name of ['tuf-mirror', 'tuf-root', 'tuf-cache'] as const) stray(name, values['tuf-refresh'], '--tuf-refresh');
 }
 
 function makeSigners(values: Values): NonEmpty<SigstoreIdentity> {
@@ -228,6 +233,8 @@ function makeSigners(values: Values): NonEmpty<SigstoreIdentity> {
   const { issuer: issuers } = values;
   if (identities.length === 0)
     throw new AppError('CONFIG_INVALID', '--issuer needs --identity (or --identity-regexp): an issuer alone vouches for everybody it knows');
+  if (issuers.length === 0)
+    throw new AppError('CONFIG_INVALID', '--identity needs --issuer: who vouches for it, such as https://token.actions.githubusercontent.com');
   if (issuers.length !== 1 && issuers.length !== identities.length) {
     throw new AppError(
       'CONFIG_INVALID',
@@ -364,5 +371,7 @@ export function ignorePathOf(path: string): ModelPath {
 function digestOf(text: string): HexDigest {
   const digest = hexDigest(text.replace(/^sha256:/, '').toLowerCase(), 32);
   if (digest !== undefined) return digest;
-  throw new AppError('CONFIG_INVALID', `--expect-digest '${printable(text, 100)}' is not sha256: and 64 hexadecimal digits`);
+  throw new AppError('CONFIG_INVALID', `--expect-digest '${printable(text, 100)}' is not sha256: and 64 hexadecimal digits`, {
+    hint: 'Copy it whole from the output of sign or digest.',
+  });
 }

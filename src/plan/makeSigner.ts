@@ -25,7 +25,7 @@ export function makeSigner(method: string | undefined, values: Values): SignerPl
     default:
       throw new AppError(
         'USAGE',
-        `sign needs a method, key, certificate or sigstore, and a path${method === undefined ? '' : `; got '${printable(method, 80)}'`}`,
+        `sign needs a method before the path: sign key, sign certificate or sign sigstore${method === undefined ? '' : `; got '${printable(method, 80)}'`}`,
       );
   }
 }

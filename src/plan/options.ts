@@ -169,6 +169,8 @@ export const OPTIONS = {
   'health-address': text('Watching', 'Address to listen at (default: all, as the kubelet probes from outside)', WATCH),
 
   'log-format': choice('Output', 'Form of the log on standard error; auto: human on a terminal, else plain', 'auto', ['auto', 'human', 'plain', 'json'], ALL),
+  quiet: flag('Output', 'Log only warnings, refusals and failures', false, ALL),
+  verbose: flag('Output', 'Log every file, too', false, ALL),
   json: { ...flag('Output', 'Print the result as JSON', false, JSON_OUTPUT), notInFile: true },
   html: { ...flag('Output', 'Print the report as one HTML page that needs nothing else', false, REPORT), notInFile: true },
   output: { ...text('Output', 'Write to this file in place of standard output', REPORT), notInFile: true },

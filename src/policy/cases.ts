@@ -44,6 +44,7 @@ function runCase(policy: Policy, field: Field, now: Date, nameOf: NameOf): CaseR
     },
     votes,
     now: at === undefined ? now : timeOf(at),
+    subject,
   });
   const mode = modeOf(policy, rule);
   const found = mode === 'off' ? 'off' : findings.length === 0 ? 'allow' : mode === 'warn' ? 'warn' : 'refuse';

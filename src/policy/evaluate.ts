@@ -4,7 +4,7 @@ import { printable } from '../base/redact.ts';
 import type { HashAlgorithm } from '../oms/manifest.ts';
 import type { Signer } from '../trust/trust.ts';
 import { nameFinding } from './files.ts';
-import { matchesSource, type SourceName } from './match.ts';
+import { matchesSource, type SourceName, showName } from './match.ts';
 import type { Checks, Mode, Policy, Rule } from './policy.ts';
 import { unmet, type Vote } from './requirement.ts';
 
@@ -25,6 +25,7 @@ export type Facts = {
   };
   readonly votes: readonly Vote[];
   readonly now: Date;
+  readonly subject?: Subject;
 };
 
 /** The first rule that is about the model. */
@@ -42,13 +43,16 @@ export function modeOf(policy: Policy, rule: Rule | undefined): Mode {
 
 /** Everything the rule has against the model; empty: accepted. */
 export function evaluate(policy: Policy, rule: Rule | undefined, facts: Facts): readonly Finding[] {
-  if (rule === undefined) return [noRule()];
+  if (rule === undefined) return [noRule(facts.subject)];
   const checks = [policy.checks, rule.checks];
   return [...signerFindings(rule, checks, facts), ...checks.flatMap((one) => manifestFindings(one, facts))];
 }
 
-export function noRule(): Finding {
-  return { code: 'POLICY_NO_RULE', message: 'no rule of the policy is about this model' };
+/** Under the name that rules are compared with: it can look different from what was asked for. */
+export function noRule(subject?: Subject): Finding {
+  const name = subject?.name === undefined ? 'this model' : `'${printable(showName(subject.name), 300)}'`;
+  const called = subject?.modelName === undefined ? '' : `, called '${printable(subject.modelName, 80)}'`;
+  return { code: 'POLICY_NO_RULE', message: `no rule of the policy is about ${name}${called}` };
 }
 
 /** Signatures of poor quality do not count: whether the rest is enough decides. */

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { writeSync } from 'node:fs';
 import { exitCodeOf, type SerialisedError } from '../base/errors.ts';
-import type { Emit, Event } from '../base/events.ts';
+import type { Emit, Event, FileOrigin } from '../base/events.ts';
 import { createProgress, formatBytes, formatProgress } from './progress.ts';
 
 export type LogFormat = 'human' | 'plain' | 'json';
+
+/** `quiet`: what somebody has to know; `verbose`: every file, too. */
+export type LogDetail = 'quiet' | 'normal' | 'verbose';
 
 /** A log that listens to events. `close` ends its timers and clears the progress bar. */
 export type Log = { readonly emit: Emit; close(): void };
@@ -15,10 +18,15 @@ const WARNING: readonly Event['kind'][] = ['warning', 'waived', 'fileRetried'];
 
 export type LogTarget = { write(text: string): void; readonly colour: boolean; readonly terminal: boolean };
 
+/** On a terminal, unless NO_COLOR says otherwise (no-color.org: any text that is not empty). */
+export function wantsColour(terminal: boolean, env: Readonly<Record<string, string | undefined>>): boolean {
+  return terminal && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}
+
 /** Standard error, written synchronously: nothing may be lost when the process ends. */
 export const STDERR: LogTarget = {
   terminal: process.stderr.isTTY === true,
-  colour: process.stderr.isTTY === true && (process.env['NO_COLOR'] ?? '') === '',
+  colour: wantsColour(process.stderr.isTTY === true, process.env),
   write(text) {
     try {
       writeSync(2, text);
@@ -28,7 +36,7 @@ export const STDERR: LogTarget = {
   },
 };
 
-export function createLog(format: LogFormat, target: LogTarget = STDERR): Log {
+export function createLog(format: LogFormat, target: LogTarget = STDERR, detail: LogDetail = 'normal'): Log {
   const progress = createProgress(() => performance.now());
   let bar = '';
   let running = false;
@@ -37,7 +45,7 @@ export function createLog(format: LogFormat, target: LogTarget = STDERR): Log {
     bar = '';
   };
   const show = (): void => {
-    if (!running) return;
+    if (!running || detail === 'quiet') return;
     const now = progress.read();
     if (format === 'human') {
       if (!target.terminal) return;
@@ -63,8 +71,8 @@ export function createLog(format: LogFormat, target: LogTarget = STDERR): Log {
       progress.take(event);
       if (event.kind === 'manifestRead' || event.kind === 'treeRead') running = true;
       if (event.kind === 'modelDone' || event.kind === 'modelSigned' || event.kind === 'failed') running = false;
+      if (!isTold(event, detail)) return;
       const text = format === 'json' ? json(event) : format === 'plain' ? plain(event) : human(event, target.colour);
-      if (text === undefined) return;
       clearBar();
       target.write(text);
     },
@@ -76,12 +84,13 @@ export function createLog(format: LogFormat, target: LogTarget = STDERR): Log {
 }
 
 /** Events of every file and every chunk would drown the rest; the report has them. */
-function isQuiet(event: Event): boolean {
-  return event.kind === 'bytes' || event.kind === 'sizeKnown' || event.kind === 'fileDone';
+function isTold({ kind }: Event, detail: LogDetail): boolean {
+  if (kind === 'bytes' || kind === 'sizeKnown') return false;
+  if (kind === 'fileDone') return detail === 'verbose';
+  return detail !== 'quiet' || kind === 'failed' || WARNING.includes(kind);
 }
 
-function json(event: Event): string | undefined {
-  if (isQuiet(event)) return undefined;
+function json(event: Event): string {
   const { kind, ...facts } = event;
   const level = kind === 'failed' ? 'error' : WARNING.includes(kind) ? 'warn' : 'info';
   const extra = event.kind === 'failed' ? { ...event.error, exitCode: exitCodeOf(event.error.code) } : facts;
@@ -92,8 +101,7 @@ function jsonLine(level: string, event: string, facts: object): string {
   return `${JSON.stringify({ time: new Date().toISOString(), level, event, ...facts })}\n`;
 }
 
-function plain(event: Event): string | undefined {
-  if (isQuiet(event)) return undefined;
+function plain(event: Event): string {
   const level = event.kind === 'failed' ? 'ERROR' : WARNING.includes(event.kind) ? 'WARN ' : 'INFO ';
   return sentence(event)
     .split('\n')
@@ -101,8 +109,7 @@ function plain(event: Event): string | undefined {
     .join('');
 }
 
-function human(event: Event, colour: boolean): string | undefined {
-  if (isQuiet(event)) return undefined;
+function human(event: Event, colour: boolean): string {
   const paint = (code: number, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
   switch (event.kind) {
     case 'failed':
@@ -120,6 +127,15 @@ function human(event: Event, colour: boolean): string | undefined {
       return `  ${sentence(event)}\n`;
   }
 }
+
+const ORIGINS: Readonly<Record<FileOrigin, string>> = {
+  fetched: 'fetched',
+  unpacked: 'unpacked',
+  kept: 'kept, it was right',
+  resumed: 'kept from an earlier start',
+  inPlace: 'verified',
+  unchanged: 'unchanged since it was verified',
+};
 
 /** What happened, in words. */
 function sentence(event: Event): string {
@@ -153,12 +169,13 @@ function sentence(event: Event): string {
     case 'waived':
       return `NOT REFUSED only because of warn mode (${event.rule}): ${event.code}: ${event.message}`;
     case 'ruleDecided':
-      return `${event.layer}: rule '${event.rule}' decides${event.mode === 'enforce' ? '' : `, mode ${event.mode}`}`;
+      return `${event.layer}: ${event.rule === undefined ? 'no rule matches' : `rule '${event.rule}' decides`}${event.mode === 'enforce' ? '' : `, mode ${event.mode}`}`;
     case 'failed':
       return refusal(event.error);
+    case 'fileDone':
+      return `${ORIGINS[event.origin]} ${event.path} (${formatBytes(event.sizeBytes)})`;
     case 'bytes':
     case 'sizeKnown':
-    case 'fileDone':
       return '';
   }
 }

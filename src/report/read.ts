@@ -139,7 +139,8 @@ export function readReport(bytes: Buffer, name: string): ReportDocument {
   const result = v.safeParse(report, parse(bytes, name), { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
-    throw noReport(name, `${v.getDotPath(issue) ?? 'it'}: ${issue.message}`);
+    const what = v.getDotPath(issue) ?? 'it';
+    throw noReport(name, issue.received === 'undefined' ? `${what} is missing` : `${what}: ${issue.message}`);
   }
   const contradiction = contradictionIn(result.output);
   if (contradiction !== undefined) throw noReport(name, `it contradicts itself: ${contradiction}`);

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AppError } from '../base/errors.ts';
+import { AppError, systemErrorCode } from '../base/errors.ts';
+import { inWords } from '../base/inWords.ts';
 import { printable } from '../base/redact.ts';
 
 /** @throws IO */
@@ -24,7 +25,10 @@ export async function writeWhole(path: string, text: string): Promise<void> {
     await directory.sync().catch(() => {});
   } catch (cause) {
     await unlink(temporary).catch(() => {});
-    throw new AppError('IO', `the report ${printable(path)} cannot be written: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    throw new AppError('IO', `the report ${printable(path)} cannot be written: ${inWords(systemErrorCode(cause) ?? String(cause))}`, {
+      cause,
+      hint: 'Mount a volume there that this user can write; its directory has to exist.',
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError, asAppError, type ErrorCode, type ErrorContext, systemErrorCode } from '../base/errors.ts';
+import { inWords } from '../base/inWords.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import type { HttpSettings } from '../source/source.ts';
 import type { Answer } from './answer.ts';
@@ -16,6 +17,7 @@ export type FailedAnswer = {
   readonly expired: boolean;
 };
 
+const BUSY = 'The server is there but overloaded or failing: look at its own log; the next start tries again.';
 const MAX_ERROR_BODY = 4096;
 const MAX_RETRY_AFTER_MS = 60_000;
 const WRONG_REGION = new Set([
@@ -85,7 +87,7 @@ export function statusError(answer: FailedAnswer, url: URL, retryAfter: string |
     );
   }
   if (status === 401 || status === 403 || (s3Code !== undefined && DENIED.has(s3Code)))
-    return make('SOURCE_DENIED', `${uri} refuses access (${said})`, { retry: 'no' });
+    return make('SOURCE_DENIED', `${uri} refuses access (${said})`, { retry: 'no' }, deniedHint(status, s3Code));
   if (s3Code === 'NoSuchBucket') return make('SOURCE_NOT_FOUND', `the bucket of ${uri} does not exist (${said})`, { op: 'bucket', retry: 'no' });
   // The container is missing, not a file in it: that is no unsigned model.
   if (hubCode === 'RepoNotFound' || hubCode === 'RevisionNotFound') {
@@ -97,7 +99,7 @@ export function statusError(answer: FailedAnswer, url: URL, retryAfter: string |
   if (status === 416) return make('SOURCE_CHANGED', `${uri} is shorter than the range asked for (${said})`, { retry: 'no' });
   if (status === 408 || status === 429 || status >= 500 || s3Code === 'RequestTimeout') {
     const retryAfterMs = parseRetryAfter(retryAfter, Date.now());
-    return make('SOURCE_UNAVAILABLE', `${uri} cannot answer now (${said})`, { retry: 'relocate', ...(retryAfterMs !== undefined && { retryAfterMs }) });
+    return make('SOURCE_UNAVAILABLE', `${uri} cannot answer now (${said})`, { retry: 'relocate', ...(retryAfterMs !== undefined && { retryAfterMs }) }, BUSY);
   }
   return make('SOURCE_UNAVAILABLE', `${uri} gives an answer of no use (${said})`, { retry: 'no' });
 }
@@ -110,7 +112,8 @@ export function connectionError(cause: unknown, url: URL, settings: HttpSettings
     cause instanceof AppError ? undefined : (systemErrorCode(cause) ?? (cause instanceof Error && cause.name === 'HTTPParserError' ? 'HPE' : undefined));
   if (code === undefined) return asAppError(cause);
   const way = wayTo(url, settings);
-  const make = (errorCode: ErrorCode, message: string, retry: 'no' | 'again'): AppError => new AppError(errorCode, message, { context: { uri, retry }, cause });
+  const make = (errorCode: ErrorCode, message: string, retry: 'no' | 'again', hint?: string): AppError =>
+    new AppError(errorCode, message, { ...(hint !== undefined && { hint }), context: { uri, retry }, cause });
   switch (code) {
     case 'UND_ERR_CONNECT_TIMEOUT':
     case 'ETIMEDOUT':
@@ -127,8 +130,14 @@ export function connectionError(cause: unknown, url: URL, settings: HttpSettings
     case 'UND_ERR_HEADERS_OVERFLOW':
       return make('SOURCE_UNAVAILABLE', `${way} answers with headers that are too large`, 'no');
     default:
-      if (isTlsFailure(code)) return make('TLS_FAILED', `the TLS connection to ${way} cannot be trusted: ${code}${clockIfAsked(code)}`, 'no');
-      return make('SOURCE_UNAVAILABLE', `the connection to ${way} failed: ${printable(code, 64)}`, 'again');
+      if (isTlsFailure(code))
+        return make('TLS_FAILED', `the TLS connection to ${way} cannot be trusted: ${inWords(code)}${clockIfAsked(code)}`, 'no', tlsHint(code));
+      return make(
+        'SOURCE_UNAVAILABLE',
+        `the connection to ${way} failed: ${inWords(printable(code, 64))}`,
+        'again',
+        code === 'ENOTFOUND' ? 'Check the host name; then DNS and network policy of this pod.' : undefined,
+      );
   }
 }
 
@@ -173,6 +182,29 @@ function isWrongRegion(answer: FailedAnswer): boolean {
 /** A clock that is years off makes every certificate one of the past or the future. */
 function clockIfAsked(code: string): string {
   return code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID' ? ` by the clock of this node, which says ${new Date().toISOString()}` : '';
+}
+
+/** What a refusal says about its cause; undefined: the catalogue's general advice. */
+function deniedHint(status: number, s3Code: string | undefined): string | undefined {
+  switch (s3Code) {
+    case 'SignatureDoesNotMatch':
+      return 'The secret access key does not belong to the access key; copy both again.';
+    case 'InvalidAccessKeyId':
+      return 'The access key does not exist at this endpoint; are the keys those of another account or server?';
+    case 'InvalidToken':
+      return 'The session token is malformed or of other keys; get new credentials.';
+    case undefined:
+      return status === 401 ? 'Give credentials: --bearer-token-file, MODEL_GATE_BASIC_AUTH, --netrc-file or --header; for hf:// HF_TOKEN.' : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function tlsHint(code: string): string | undefined {
+  if (/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/.test(code)) return 'Is this an http:// server, or another port?';
+  if (code.startsWith('ERR_TLS_CERT_ALTNAME')) return 'Use the host name for which the certificate was issued, or have it issued for this one.';
+  if (/^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/.test(code)) return 'Renew the certificate of the server, or correct the clock of this node.';
+  return undefined;
 }
 
 /** OpenSSL's verification errors as Node names them, its protocol errors, and the TLS handshake with a proxy. */

@@ -29,6 +29,7 @@ export function nextHop(from: Hop, location: string): Hop {
 
 export function tooManyRedirects(from: Hop): AppError {
   return new AppError('SOURCE_UNAVAILABLE', `${redactUri(from.url.href)} redirects again after ${MAX_REDIRECTS} redirects`, {
+    hint: 'Check the URL: the server, or a login in front of it, sends us round in circles.',
     context: { uri: redactUri(from.url.href), retry: 'no' },
   });
 }

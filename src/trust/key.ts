@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError } from '../base/errors.ts';
+import { printable } from '../base/redact.ts';
 import { preAuthEncoding } from '../oms/dsse.ts';
 import { verifyEcdsa } from './ecdsa.ts';
 import { mintVerifiedPayload, type SignatureVerifier, type Signer } from './trust.ts';
@@ -19,8 +20,9 @@ export const verifyWithKey: SignatureVerifier<'key'> = async ({ envelope, materi
     return mintVerifiedPayload({ bytes: envelope.payload, signer, encoding: 'DSSEv1' });
   }
   const given = keys.map((k) => k.fingerprint).join(', ');
-  throw new AppError('SIGNATURE_INVALID', `the signature does not match key ${given}`, {
-    context: { expected: given, ...(material.hint === undefined ? {} : { found: material.hint.slice(0, 64) }) },
+  const found = material.hint === undefined ? undefined : printable(material.hint, 64);
+  throw new AppError('SIGNATURE_INVALID', `the signature does not match key ${given}${found === undefined ? '' : `; the bundle names key ${found}`}`, {
+    context: { expected: given, ...(found !== undefined && { found }) },
     hint: 'If the publisher changed keys, give the new public key; otherwise the bundle was altered or made by somebody else.',
   });
 };

@@ -22,9 +22,15 @@ export async function verifySignature(bundle: ParsedBundle, anchors: TrustAnchor
   }
 }
 
+const SETTINGS: Readonly<Record<Method, string>> = {
+  key: '--public-key',
+  certificate: '--ca (and --certificate-identity)',
+  sigstore: '--identity and --issuer',
+};
+
 function methodMismatch(wanted: Method, found: Method): AppError {
   return new AppError('SIGNATURE_INVALID', `the bundle was signed with the ${found} method, but trust is given for the ${wanted} method`, {
-    hint: 'Give the trust settings that belong to the way the publisher signs; a bundle never chooses its own method.',
+    hint: `If the publisher signs that way, give ${SETTINGS[found]}; a bundle never chooses its own method.`,
     context: { expected: wanted, found },
   });
 }

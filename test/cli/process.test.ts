@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { COMMAND_NAMES } from '../../src/cli/parser.ts';
 import { runProgram } from '../../src/cli/program.ts';
+import { OPTION_NAMES, optionOf } from '../../src/plan/options.ts';
 import { KEYS, type Scratch, SMALL_MODEL, scratch, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
 import { pullHere, runGate, startGate, until } from '../support/run.ts';
 import { type ModelServer, serveModel } from '../support/servers.ts';
@@ -171,9 +174,48 @@ describe('help and version', () => {
   test('go to standard output and need no trust', async () => {
     const help = await runGate(['--help']);
     expect(help.code).toBe(0);
-    for (const words of ['--public-key', 'Trust:', 'Destination:', 'pull', 'verify']) expect(help.stdout).toContain(words);
+    for (const words of ['pull', 'verify', 'completion', 'COMMAND --help']) expect(help.stdout).toContain(words);
+    const pull = await runGate(['pull', '--help']);
+    expect(pull.code).toBe(0);
+    for (const words of ['--public-key', 'Trust:', 'Destination:']) expect(pull.stdout).toContain(words);
+    for (const words of ['--private-key', '--hub-cache', '--shard-size']) expect(pull.stdout).not.toContain(words);
     const version = await runGate(['--version']);
     expect([version.code, version.stdout]).toEqual([0, expect.stringMatching(/^model-gate \d+\.\d+\.\d+ .*root of \d{4}-/)]);
+  });
+});
+
+describe('help', () => {
+  test.each([...COMMAND_NAMES, ''])('of %s fits 100 columns', async (command) => {
+    const { code, stdout } = await runGate([...(command === '' ? [] : [command]), '--help']);
+    expect(code).toBe(0);
+    for (const line of stdout.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(100);
+  });
+});
+
+describe('a completion script', () => {
+  test('for bash completes commands, the options of a command, and choices', async () => {
+    const { code, stdout } = await runGate(['completion', 'bash']);
+    expect(code).toBe(0);
+    const complete = (...words: string[]): string =>
+      execFileSync('bash', ['-c', `${stdout}\nCOMP_WORDS=(model-gate "$@"); COMP_CWORD=$#; _model_gate; echo "\${COMPREPLY[*]}"`, 'bash', ...words])
+        .toString()
+        .trim();
+    expect(complete('ver')).toBe('verify');
+    expect(complete('pull', '--pub')).toBe('--public-key');
+    expect(complete('verify', '--repl')).toBe('');
+    expect(complete('pull', '--log-format', 'h')).toBe('human');
+    expect(complete('sign', 'ce')).toBe('certificate');
+  });
+
+  test.each(['zsh', 'fish'])('for %s names every option of the table that is a flag', async (shell) => {
+    const { code, stdout } = await runGate(['completion', shell]);
+    expect(code).toBe(0);
+    for (const name of OPTION_NAMES)
+      if (optionOf(name).variableOnly !== true) expect(stdout).toMatch(new RegExp(shell === 'fish' ? `-l ${name} ` : `--${name}\\[`));
+  });
+
+  test('is refused for other shells', async () => {
+    expect(await runGate(['completion', 'tcsh'])).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('bash, zsh or fish') });
   });
 });
 

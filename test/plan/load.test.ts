@@ -64,7 +64,7 @@ describe('an option', () => {
   it('has no meaning for a command that does not know it: as a flag that is an error, elsewhere it waits for its command', () => {
     const pullOnly = OPTION_NAMES.filter((name) => !optionOf(name).commands.includes('verify'));
     expect(pullOnly).toContain('replace');
-    expect(() => resolve({ flags: { replace: true } }, 'verify')).toThrow(refused('USAGE', /--replace has no meaning for verify/));
+    expect(() => resolve({ flags: { replace: true } }, 'verify')).toThrow(refused('USAGE', /--replace is an option of pull, not of verify/));
     expect(resolve({ env: { MODEL_GATE_REPLACE: 'true' }, file: { prune: true } }, 'verify').values).toMatchObject({ replace: false, prune: false });
   });
 

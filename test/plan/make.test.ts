@@ -54,7 +54,7 @@ describe('pull', () => {
 
   it('needs the bundle’s own URL when the model’s is presigned', () => {
     const url = 'https://h/model.bin?X-Amz-Signature=secret';
-    expect(() => pull([url, '/x'])).toThrow(contradiction(/^(?!.*secret).*presigned URL.*--bundle/));
+    expect(() => pull([url, '/x'])).toThrow(contradiction(/^(?!.*secret).*presigned URL.*the bundle cannot be looked for/));
     expect(pull([url, '/x'], { ...KEY, bundle: 'https://h/model.sig?X-Amz-Signature=other' }).models[0].source.spec).toMatchObject({ presigned: true });
     expect(() => pull(['https://h/m/?sv=1&sig=sas', '/x'])).not.toThrow();
   });
@@ -235,7 +235,7 @@ describe('trust', () => {
       [SIGSTORE, { 'tuf-mirror': 'https://x' }],
       [SIGSTORE, { 'tuf-root': 'x' }],
     ];
-    for (const [method, stray] of strays) expect(() => trust({ ...method, ...stray })).toThrow(contradiction(/has no meaning for this way of trusting/));
+    for (const [method, stray] of strays) expect(() => trust({ ...method, ...stray })).toThrow(contradiction(/changes nothing without --/));
   });
 });
 
