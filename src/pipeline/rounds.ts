@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type AppError, asAppError } from '../base/errors.ts';
-import { after, begin, dueMs, isOver, isVerified, next, type Rhythm, type Standing, stateOf, type Trigger } from './schedule.ts';
+import { begin, concluded, dueMs, isOver, isVerified, next, type Rhythm, type Standing, stateOf, type Trigger } from './schedule.ts';
 
 export type Clock = {
   /** Milliseconds; only goes forward. */
@@ -44,7 +44,7 @@ export async function runRounds(rhythm: Rhythm, deps: RoundDeps): Promise<Standi
     const checked = await whileItCounts(failureOf(deps.check(trigger)));
     if (checked === 'over') return standing;
     signal.throwIfAborted();
-    standing = after(standing, startedMs, clock.now(), checked.error);
+    standing = concluded(standing, startedMs, clock.now(), checked.error);
     if (trigger === 'change') changeMs = clock.now() - startedMs;
     await deps.told(standing);
     if (isTime()) return standing;

@@ -32,7 +32,7 @@ export function begin(nowMs: number): Standing {
   return { startedMs: nowMs, longestMs: 0, failures: 0, endedMs: nowMs };
 }
 
-export function after(standing: Standing, startedMs: number, endedMs: number, error: AppError | undefined): Standing {
+export function concluded(standing: Standing, startedMs: number, endedMs: number, error: AppError | undefined): Standing {
   const { startedMs: since, longestMs, success, refusal } = standing;
   if (error === undefined) return { startedMs: since, success: { endedMs }, longestMs: Math.max(longestMs, endedMs - startedMs), failures: 0, endedMs };
   const refused = isPassing(error) ? refusal : error;
