@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type AppError, asAppError } from '../base/errors.ts';
-import { concluded, begin, dueMs, isOver, isVerified, next, type Rhythm, type Standing, stateOf, type Trigger } from './schedule.ts';
+import { begin, concluded, dueMs, isOver, isVerified, next, type Rhythm, type Standing, stateOf, type Trigger } from './schedule.ts';
 
 export type Clock = {
   /** Milliseconds; only goes forward. */

@@ -2,14 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import { AppError } from '../../src/base/errors.ts';
 import { type Changes, type Clock, runRounds } from '../../src/pipeline/rounds.ts';
-import { afterRound, begin, dueMs, isOver, isVerified, next, type Standing, stateOf, type Trigger } from '../../src/pipeline/schedule.ts';
+import { begin, concluded, dueMs, isOver, isVerified, next, type Standing, stateOf, type Trigger } from '../../src/pipeline/schedule.ts';
 
 const RHYTHM = { intervalMs: 600_000, graceMs: 300_000 };
 const WRONG = new AppError('DIGEST_MISMATCH', 'wrong');
 const TROUBLE = new AppError('IO', 'trouble');
 
 /** A success that took a minute and ended at 60,000. */
-const VERIFIED = afterRound(begin(0), 0, 60_000, undefined);
+const VERIFIED = concluded(begin(0), 0, 60_000, undefined);
 
 describe('what checks amount to', () => {
   test('a success counts for the interval, twice the longest check, and the grace; not a moment longer', () => {
@@ -19,7 +19,7 @@ describe('what checks amount to', () => {
   });
 
   test('trouble leaves the last success its time, and no more of it', () => {
-    const troubled = afterRound(VERIFIED, 660_000, 661_000, TROUBLE);
+    const troubled = concluded(VERIFIED, 660_000, 661_000, TROUBLE);
     expect(stateOf(troubled, RHYTHM, 661_000)).toBe('unsettled');
     expect(stateOf(troubled, RHYTHM, 1_080_001)).toBe('stale');
     expect(isOver(troubled, RHYTHM, 1_080_000, 1)).toBe(false);
@@ -29,25 +29,25 @@ describe('what checks amount to', () => {
   test.each(['DIGEST_MISMATCH', 'UNSIGNED', 'ANCHORS_INVALID', 'POLICY_INVALID', 'MODEL_NOT_FOUND', 'INTERNAL'] as const)(
     '%s ends it at once, and trouble behind it does not bring it back',
     (code) => {
-      const refused = afterRound(VERIFIED, 660_000, 661_000, new AppError(code, 'no'));
+      const refused = concluded(VERIFIED, 660_000, 661_000, new AppError(code, 'no'));
       expect(stateOf(refused, RHYTHM, 661_000)).toBe('refused');
-      expect(stateOf(afterRound(refused, 662_000, 663_000, TROUBLE), RHYTHM, 663_000)).toBe('refused');
-      expect(isVerified(stateOf(afterRound(refused, 662_000, 663_000, undefined), RHYTHM, 663_000))).toBe(true);
+      expect(stateOf(concluded(refused, 662_000, 663_000, TROUBLE), RHYTHM, 663_000)).toBe('refused');
+      expect(isVerified(stateOf(concluded(refused, 662_000, 663_000, undefined), RHYTHM, 663_000))).toBe(true);
     },
   );
 
   test('trouble is tried again soon, and ever later; a refusal by the clock', () => {
     let standing = VERIFIED;
     const pauses = Array.from({ length: 6 }, () => {
-      standing = afterRound(standing, standing.endedMs, standing.endedMs, TROUBLE);
+      standing = concluded(standing, standing.endedMs, standing.endedMs, TROUBLE);
       return next(standing, RHYTHM).atMs - standing.endedMs;
     });
     expect(pauses).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
-    expect(next(afterRound(VERIFIED, 0, 0, WRONG), RHYTHM)).toEqual({ atMs: 600_000, trigger: 'interval' });
+    expect(next(concluded(VERIFIED, 0, 0, WRONG), RHYTHM)).toEqual({ atMs: 600_000, trigger: 'interval' });
   });
 
   test('before the first success nothing is verified, and trouble is waited for as long as the grace', () => {
-    const troubled = afterRound(begin(0), 0, 1, TROUBLE);
+    const troubled = concluded(begin(0), 0, 1, TROUBLE);
     expect(isVerified(stateOf(troubled, RHYTHM, 1))).toBe(false);
     expect(isOver(troubled, RHYTHM, 300_000, 1)).toBe(false);
     expect(isOver(troubled, RHYTHM, 300_001, 1)).toBe(true);
@@ -55,18 +55,34 @@ describe('what checks amount to', () => {
 });
 
 describe('rounds', () => {
-  /** A clock that jumps to whatever is slept for. */
-  function fakeClock(): Clock & { time: number } {
+  /** A clock that jumps to the next moment anybody waits for, once nothing else is to be done. */
+  function fakeClock(): Clock & { readonly time: number } {
+    let time = 0;
+    const waiting = new Set<{ readonly atMs: number; wake(): void }>();
+    const jump = (): void => {
+      const [first] = [...waiting].sort((x, y) => x.atMs - y.atMs);
+      if (first === undefined) return;
+      waiting.delete(first);
+      time = Math.max(time, first.atMs);
+      first.wake();
+      setImmediate(jump);
+    };
     return {
-      time: 0,
-      now() {
-        return this.time;
+      get time() {
+        return time;
       },
-      async sleep(ms, signal) {
-        const wakes = this.time + ms;
-        await new Promise((turn) => setImmediate(turn));
-        signal.throwIfAborted();
-        this.time = Math.max(this.time, wakes);
+      now: () => time,
+      sleep(ms, signal) {
+        return new Promise((wake, failed) => {
+          if (signal.aborted) return failed(signal.reason);
+          const sleeper = { atMs: time + ms, wake };
+          if (waiting.size === 0) setImmediate(jump);
+          waiting.add(sleeper);
+          signal.addEventListener('abort', () => {
+            waiting.delete(sleeper);
+            failed(signal.reason);
+          });
+        });
       },
     };
   }

@@ -148,6 +148,7 @@ describe('the plan', () => {
       'allow-symlinks',
       'hub-cache',
       'insecure-skip-tls-verify',
+      'sticky-readiness',
     ]);
     const flags: Flags = {
       ca: ['ca.pem'],
@@ -159,7 +160,7 @@ describe('the plan', () => {
       'insecure-skip-tls-verify': true,
     };
     expect(verify(['/m'], flags)).toMatchObject({
-      relaxations: weaker.filter((name) => name !== 'hub-cache').map((name) => `--${name}`),
+      relaxations: weaker.filter((name) => name !== 'hub-cache' && name !== 'sticky-readiness').map((name) => `--${name}`),
       unsignedFiles: 'ignore',
       symlinks: 'allow',
       trust: { expired: 'allow' },

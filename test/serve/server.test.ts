@@ -9,7 +9,7 @@ const VIEW = { startup: true, ready: false, why: 'IO', metrics: () => 'm 1\n', p
 /** Everything that comes back for these bytes until the connection ends. */
 async function exchange(bytes: string): Promise<string> {
   await using server = await serve({ port: 0, address: '127.0.0.1' }, () => VIEW);
-  return new Promise((done) => {
+  return await new Promise((done) => {
     let answer = '';
     const socket = connect(server.port, '127.0.0.1', () => socket.write(bytes));
     socket.on('data', (chunk) => (answer += chunk.toString()));
