@@ -2,7 +2,7 @@
 // Does the exercises in order and prints one table. Arguments: --podman or --cluster (otherwise kind when kubectl points at it),
 // and the beginning of an exercise's name.
 import { missingLines, type Outcome, readExercises, type Step } from './exercise.ts';
-import { attack, knowsWatch, MODEL, makeModels, restoreModel } from './models.ts';
+import { attack, MODEL, makeModels, restoreModel } from './models.ts';
 import { type Cluster, findCluster, onCluster } from './onCluster.ts';
 import { onPodman } from './onPodman.ts';
 import type { Place } from './place.ts';
@@ -28,11 +28,6 @@ async function main(args: readonly string[]): Promise<boolean> {
   console.log(`${'exercise'.padEnd(34)} ${'pod'.padEnd(18)} ${'exit'.padStart(4)}  ${'reason'.padEnd(18)} server`);
   let failed = 0;
   for (const exercise of exercises) {
-    // MERGE: remove these four lines, and knowsWatch, when `model-gate watch` is in.
-    if (exercise.name.startsWith('11-') && !(await knowsWatch())) {
-      console.log(`${exercise.title.padEnd(34)} skipped: this build has no \`model-gate watch\``);
-      continue;
-    }
     await restoreModel();
     await attack(exercise.attack);
     await place.fill(MODEL);

@@ -85,7 +85,3 @@ async function signKeyless(folder: string): Promise<string> {
 function gate(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
   return must(process.execPath, [PROGRAM, ...args], { env });
 }
-
-export async function knowsWatch(): Promise<boolean> {
-  return (await gate(['--help'])).includes(' watch <path>');
-}
