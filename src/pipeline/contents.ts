@@ -13,17 +13,17 @@ import { waive } from './settle.ts';
 /** What one layer says of formats. */
 export type FormatRule = { readonly layer: string; readonly rule: string; readonly mode: Mode; readonly formats: FormatPolicy };
 
-/** A file whose bytes are those that were signed. */
-export type VerifiedFile = { readonly path: string; readonly open: () => Promise<FileHandle> };
+/** A file whose bytes are those that were signed, or that nobody signed and that is tolerated. */
+export type LookedFile = { readonly path: string; readonly open: () => Promise<FileHandle> };
 
 /**
- * Looks into verified files, before they are published or after they were verified in place, and holds what they are against the rules of
+ * Looks into files, before they are published or after they were verified in place, and holds what they are against the rules of
  * every layer. `names`: of all files that there are. What a layer only warns of, or a format that is only to be warned of, is told.
  * @throws PICKLE_IMPORT, FORMAT_MALFORMED, FORMAT_DENIED (the first of a file, by the order of files), SOURCE_CHANGED, IO
  */
 export async function judgeContents(
   rules: readonly FormatRule[],
-  files: readonly VerifiedFile[],
+  files: readonly LookedFile[],
   deps: GateDeps,
   model: ModelEvidence,
   names: ReadonlySet<string> = new Set(files.map((file) => file.path)),
@@ -42,7 +42,7 @@ export async function judgeContents(
 
 async function judgeFile(
   rules: readonly FormatRule[],
-  { path, open }: VerifiedFile,
+  { path, open }: LookedFile,
   names: ReadonlySet<string>,
   deps: GateDeps,
   model: ModelEvidence,

@@ -16,7 +16,7 @@ import { openStaging, type Staging } from '../store/staging.ts';
 import { readTree } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
-import type { VerifiedFile } from './contents.ts';
+import type { LookedFile } from './contents.ts';
 import { fetchJob } from './fetch.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
@@ -127,7 +127,7 @@ async function lookInto(run: Run, results: readonly FileResult[]): Promise<void>
 }
 
 /** Where the verified bytes of each file are: staged, or as they stood in the destination. */
-function verifiedFiles({ destination, staging }: Run, results: readonly FileResult[]): readonly VerifiedFile[] {
+function verifiedFiles({ destination, staging }: Run, results: readonly FileResult[]): readonly LookedFile[] {
   return results.map(({ file, origin }) => ({
     path: file.path,
     async open() {

@@ -89,8 +89,11 @@ async function verifyOne(
   model.files = [...fileEvidence(results), ...unchanged].sort((a, b) => (a.path < b.path ? -1 : 1));
   accepted.judgement?.checkSizes(candidates.map(({ file, sizeBytes }) => ({ path: file.path, sizeBytes })));
   const rules = accepted.judgement?.formats ?? [];
-  const verified = results.map(({ file }) => ({ path: file.path, open: () => open(file.path) }));
-  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, verified, deps, model, new Set(candidates.map(({ file }) => file.path)));
+  // Files that nobody signed and that may stay all the same are what the server would load, too.
+  const signed = new Set<string>(manifest.files.map((file) => file.path));
+  const tolerated = [...tree.files.keys()].filter((path) => !signed.has(path));
+  const looked = [...results.map(({ file }) => file.path), ...tolerated].map((path) => ({ path, open: () => open(path) }));
+  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, looked, deps, model, new Set(tree.files.keys()));
   deps.emit({
     kind: 'modelDone',
     source: source.displayUri,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bundleOf, type Files, KEYS, type Scratch, SMALL_MODEL, scratch, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
@@ -139,6 +139,17 @@ describe('rules about formats', () => {
     expect(outcome.error?.message).toContain("'weights.bin' is pickle");
     expect(outcome.error?.message).toContain("rule 'the rule'");
     expect(landed()).toEqual({});
+  });
+
+  test('look at files in place that nobody signed, too, where those may stay', async () => {
+    publish(PLAIN);
+    writeFileSync(join(model, 'planted.bin'), HOSTILE);
+    const tolerated = 'require: alice\nfiles: { unsignedFiles: ignore }';
+    expect((await check(policy(tolerated))).reason).toBe('OK');
+    const outcome = await check(policy(`${tolerated}\nformats: { deny: [pickle] }`));
+    expect(outcome).toMatchObject({ reason: 'FORMAT_DENIED', exitCode: 1 });
+    expect(outcome.error?.message).toContain("'planted.bin'");
+    rmSync(join(model, 'planted.bin'));
   });
 
   test('let plain data pass, and keep what each file is as evidence', async () => {
