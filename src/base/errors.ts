@@ -256,6 +256,16 @@ export function fromSystemError(error: unknown, what: string, context: ErrorCont
   }
 }
 
+/**
+ * What a volume failed with where nobody has said what for: an error of a system call. Also where disposing failed over another error, which is
+ * then the one that counts. Anything else stays what it is.
+ */
+export function asVolumeError(error: unknown): unknown {
+  if (error instanceof SuppressedError) return asVolumeError(error.suppressed);
+  const isCall = error instanceof Error && !(error instanceof AppError) && 'errno' in error && 'syscall' in error;
+  return isCall ? fromSystemError(error, `the volume failed at ${error.syscall}`) : error;
+}
+
 export function systemErrorCode(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
