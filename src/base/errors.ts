@@ -223,7 +223,7 @@ export type SerialisedError = {
 };
 
 export function serialiseError(error: unknown): SerialisedError {
-  const e = asAppError(error);
+  const e = asAppError(asVolumeError(error));
   return { code: e.code, message: e.message, hint: e.hint, context: e.context };
 }
 
@@ -240,6 +240,7 @@ export function asAppError(error: unknown): AppError {
 /** Maps a file system failure on the destination to its reason. @throws never */
 export function fromSystemError(error: unknown, what: string, context: ErrorContext = {}): AppError {
   if (error instanceof AppError) return error;
+  if (error instanceof SuppressedError) return fromSystemError(error.suppressed, what, context);
   const errno = systemErrorCode(error);
   const message = `${what}: ${errno ?? (error instanceof Error ? error.message : String(error))}`;
   const options = { context, cause: error };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { AppError, asVolumeError } from '../../src/base/errors.ts';
+import { AppError, asVolumeError, serialiseError } from '../../src/base/errors.ts';
 import { Dir } from '../../src/store/dir.ts';
-import { scratch, signed, treeFrom, treeOf } from '../support/model.ts';
-import { pullHere } from '../support/run.ts';
+import { scratch, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
+import { pullHere, verifyHere } from '../support/run.ts';
 import { serveModel } from '../support/servers.ts';
 
 const files = signed({ 'config.json': '{}', 'w.bin': 'weights' });
@@ -26,6 +26,20 @@ describe('a call on the volume that fails where nobody expects it', () => {
     expect(treeOf(tmp.at('models'))).toEqual({});
     expect(await pullHere([server.url, tmp.at('models')])).toMatchObject({ reason: 'OK' });
     expect(treeOf(tmp.at('models'))).toEqual(treeFrom(files));
+  });
+
+  test('also on a single file, and in another thread', async () => {
+    await using server = await serveModel(files);
+    using tmp = scratch();
+    vi.spyOn(Dir.prototype, 'createFile').mockImplementation(async function (this: Dir) {
+      throw failure('open');
+    });
+    expect(await pullHere([server.url, tmp.at('models')])).toMatchObject({ reason: 'IO', exitCode: 4 });
+    vi.restoreAllMocks();
+    vi.spyOn(Dir.prototype, 'openFile').mockRejectedValue(new SuppressedError(failure('close'), failure('fstat')));
+    writeTree(tmp.at('claim'), files);
+    expect(await verifyHere(tmp.at('claim'))).toMatchObject({ reason: 'IO', exitCode: 4 });
+    expect(serialiseError(failure('fstat'))).toMatchObject({ code: 'IO' });
   });
 
   test('while things are closed never hides why they are', () => {
