@@ -224,7 +224,7 @@ export type SerialisedError = {
 };
 
 export function serialiseError(error: unknown): SerialisedError {
-  const e = asAppError(error);
+  const e = asAppError(asVolumeError(error));
   return { code: e.code, message: e.message, hint: e.hint, context: e.context };
 }
 
@@ -241,6 +241,7 @@ export function asAppError(error: unknown): AppError {
 /** Maps a file system failure on the destination to its reason. @throws never */
 export function fromSystemError(error: unknown, what: string, context: ErrorContext = {}): AppError {
   if (error instanceof AppError) return error;
+  if (error instanceof SuppressedError) return fromSystemError(error.suppressed, what, context);
   const errno = systemErrorCode(error);
   const message = `${what}: ${errno === undefined ? String(error instanceof Error ? error.message : error) : inWords(errno)}`;
   const options = { context, cause: error };
@@ -255,6 +256,16 @@ export function fromSystemError(error: unknown, what: string, context: ErrorCont
     default:
       return errno === undefined ? asAppError(error) : new AppError('IO', message, options);
   }
+}
+
+/**
+ * What a volume failed with where nobody has said what for: an error of a system call. Also where disposing failed over another error, which is
+ * then the one that counts. Anything else stays what it is.
+ */
+export function asVolumeError(error: unknown): unknown {
+  if (error instanceof SuppressedError) return asVolumeError(error.suppressed);
+  const isCall = error instanceof Error && !(error instanceof AppError) && 'errno' in error && 'syscall' in error;
+  return isCall ? fromSystemError(error, `the volume failed at ${error.syscall}`) : error;
 }
 
 export function systemErrorCode(error: unknown): string | undefined {

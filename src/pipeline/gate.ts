@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Floor } from '../anchors/floor.ts';
 import { archiveFormatOf } from '../archive/archive.ts';
 import type { NonEmpty } from '../base/brands.ts';
-import { AppError, CATALOGUE, serialiseError } from '../base/errors.ts';
+import { AppError, asVolumeError, CATALOGUE, serialiseError } from '../base/errors.ts';
 import type { Emit } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
 import { parseBundle } from '../oms/bundle.ts';
@@ -160,7 +160,8 @@ export async function recordModel<T>(deps: GateDeps, facts: { source: string; de
     const result = await work(model);
     model.verdict = model.waived !== undefined && model.waived.length > 0 ? 'warned' : model.verdict === 'skipped' ? 'skipped' : 'verified';
     return result;
-  } catch (error) {
+  } catch (thrown) {
+    const error = asVolumeError(thrown);
     model.error = serialiseError(error);
     model.verdict = CATALOGUE[model.error.code].category === 'rejected' ? 'refused' : 'failed';
     throw error;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { archiveFormatOf } from '../archive/archive.ts';
-import { AppError, CATALOGUE } from '../base/errors.ts';
+import { AppError, asVolumeError, CATALOGUE } from '../base/errors.ts';
 import type { FileOrigin } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
 import type { ManifestFile } from '../oms/manifest.ts';
@@ -77,7 +77,8 @@ async function pullOne(
       ms: Math.round(performance.now() - start),
       rootDigest: accepted.manifest.rootDigest,
     });
-  } catch (error) {
+  } catch (thrown) {
+    const error = asVolumeError(thrown);
     // Rejected models leave nothing; what a broken network or a signal interrupted is taken up again.
     staging.keepOnDispose(mayResume(error));
     throw error;

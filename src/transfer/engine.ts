@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AppError, asAppError, serialiseError, worstError } from '../base/errors.ts';
+import { AppError, asAppError, asVolumeError, serialiseError, worstError } from '../base/errors.ts';
 import type { Emit, FileOrigin } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
 import type { ManifestFile, Part } from '../oms/manifest.ts';
@@ -120,7 +120,7 @@ async function checkFile<F extends Subject>(job: Job<F>, crew: Crew, deps: Trans
       return finished(job, outcome, deps, crew);
     } catch (error) {
       known();
-      const failure = asAppError(job.missing?.(error) ?? error);
+      const failure = asAppError(asVolumeError(job.missing?.(error) ?? error));
       if (signal.aborted || job.origin !== 'fetched' || attempt >= attemptsFor(failure)) throw failure;
       deps.emit({ kind: 'bytes', bytes: -told });
       deps.emit({ kind: 'fileRetried', path: printable(job.file.path), attempt, error: serialiseError(failure) });

@@ -77,6 +77,7 @@ export const SERVER_FAULTS: readonly ServerFault[] = [
   row('redirect to a link-local address', 'always', 'config.json', () => ({ kind: 'redirect', location: 'http://169.254.77.77/' }), [
     'SOURCE_UNAVAILABLE',
     'SOURCE_TIMEOUT',
+    'SOURCE_DENIED',
   ]),
   row('endless body of the bundle', 'always', 'model.sig', () => ({ kind: 'endlessBody' }), ['LIMIT_EXCEEDED']),
   row('endless body of a file', 'always', 'config.json', () => ({ kind: 'endlessBody' }), ['LIMIT_EXCEEDED']),
