@@ -3,66 +3,73 @@ import type { FileHandle } from 'node:fs/promises';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { type FormatPolicy, judgeFormats } from '../formats/judge.ts';
-import type { Mode } from '../policy/policy.ts';
+import type { Finding } from '../policy/evaluate.ts';
 import type { FormatEvidence, ModelEvidence } from '../report/evidence.ts';
 import { type GateDeps, warn } from './gate.ts';
-
 import { inLanes, lookAt } from './look.ts';
-import { waive } from './settle.ts';
+import { decisionOf, type Ruled } from './ruling.ts';
+import { isRefusal, ruleText, waive } from './settle.ts';
 
 /** What one layer says of formats. */
-export type FormatRule = { readonly layer: string; readonly rule: string; readonly mode: Mode; readonly formats: FormatPolicy };
+export type FormatRule = { readonly ruled: Ruled; readonly formats: FormatPolicy };
 
 /** A file whose bytes are those that were signed, or that nobody signed and that is tolerated. */
 export type LookedFile = { readonly path: string; readonly open: () => Promise<FileHandle> };
 
+/** What one rule has against one file. */
+type Found = { readonly rule: FormatRule; readonly severity: 'warning' | 'refused'; readonly path: string; readonly finding: Finding };
+
+/** A decision keeps this many findings: there may be one for each of many thousand files. */
+const MAX_FINDINGS = 20;
+
 /**
  * Looks into files, before they are published or after they were verified in place, and holds what they are against the rules of
- * every layer. `names`: of all files that there are. What a layer only warns of, or a format that is only to be warned of, is told.
+ * every layer. What a layer only warns of, or a format that is only to be warned of, is told.
  * @throws PICKLE_IMPORT, FORMAT_MALFORMED, FORMAT_DENIED (the first of a file, by the order of files), SOURCE_CHANGED, IO
  */
-export async function judgeContents(
-  rules: readonly FormatRule[],
-  files: readonly LookedFile[],
-  deps: GateDeps,
-  model: ModelEvidence,
-  names: ReadonlySet<string> = new Set(files.map((file) => file.path)),
-): Promise<void> {
+export async function judgeContents(rules: readonly FormatRule[], files: readonly LookedFile[], deps: GateDeps, model: ModelEvidence): Promise<void> {
+  const names = new Set(files.map((file) => file.path));
   const looked: (FormatEvidence | undefined)[] = files.map(() => undefined);
-  const refusals: (AppError | undefined)[] = files.map(() => undefined);
-  await inLanes(files.entries(), deps.signal, async ([i, file], signal) => {
-    const { evidence, refusal } = await judgeFile(rules, file, names, { ...deps, signal }, model);
-    looked[i] = evidence;
-    refusals[i] = refusal;
+  const found: (readonly Found[])[] = files.map(() => []);
+  await inLanes(files.entries(), deps.signal, async ([i, { path, open }], signal) => {
+    await using file = await open();
+    const { findings, formats } = await lookAt(file, path, signal);
+    looked[i] = { path: printable(path), formats };
+    found[i] = rules.flatMap((rule) =>
+      judgeFormats(rule.formats, path, findings, names).map(({ severity, code, detail }): Found => {
+        const display = printable(path);
+        return { rule, severity, path: display, finding: { code, message: `'${display}' ${detail}` } };
+      }),
+    );
   });
   model.formats = looked.flatMap((one) => one ?? []);
-  const first = refusals.find((refusal) => refusal !== undefined);
-  if (first !== undefined) throw first;
+  settleFormats(rules, found.flat(), deps, model);
 }
 
-async function judgeFile(
-  rules: readonly FormatRule[],
-  { path, open }: LookedFile,
-  names: ReadonlySet<string>,
-  deps: GateDeps,
-  model: ModelEvidence,
-): Promise<{ readonly evidence: FormatEvidence; readonly refusal: AppError | undefined }> {
-  const display = printable(path);
-  await using file = await open();
-  const { findings, formats: found } = await lookAt(file, path, deps.signal);
+/** @throws the first finding of an enforcing layer; the others are waived */
+function settleFormats(rules: readonly FormatRule[], found: readonly Found[], deps: GateDeps, model: ModelEvidence): void {
+  const decided = new Map(
+    rules.map((rule) => {
+      const own = found.filter((one) => one.rule === rule && one.severity === 'refused');
+      return [
+        rule,
+        decisionOf(
+          rule.ruled,
+          own.slice(0, MAX_FINDINGS).map((one) => one.finding),
+        ),
+      ];
+    }),
+  );
+  const denied = [...decided.values()].filter((one) => one.verdict === 'deny');
+  if (denied.length > 0) model.decisions = [...(model.decisions ?? []), ...denied];
   let refusal: AppError | undefined;
-  for (const { layer, rule, mode, formats } of rules) {
-    for (const { severity, code, detail } of judgeFormats(formats, path, findings, names)) {
-      const message = `'${display}' ${detail}`;
-      if (severity === 'warning') warn(deps, model, `${message} (${layer}: ${rule})`);
-      else if (mode === 'enforce')
-        refusal ??= new AppError(
-          code,
-          `${message}, which ${layer === 'flags' ? '--allow-formats or --format denies' : `the ${layer} denies (rule '${rule}')`}`,
-          { context: { path: display } },
-        );
-      else waive(deps, model, { code, message }, `${layer}: ${rule}`);
-    }
+  for (const { rule, severity, path, finding } of found) {
+    const decision = decided.get(rule);
+    if (decision === undefined) continue;
+    const { code, message } = finding;
+    if (severity === 'warning') warn(deps, model, `${message} (${ruleText(decision)})`);
+    else if (isRefusal(decision)) refusal ??= new AppError(code, `${message} (${ruleText(decision)})`, { context: { path } });
+    else waive(deps, model, finding, ruleText(decision));
   }
-  return { evidence: { path: display, formats: found }, refusal };
+  if (refusal !== undefined) throw refusal;
 }

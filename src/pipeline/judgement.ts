@@ -53,10 +53,8 @@ export function judgement(group: Group, examined: readonly Examined[], ruling: R
     signer: group.votes[0]?.signer ?? group.manifest.signer,
     unsignedFiles: unsignedFiles(active, plan),
     maxFileBytes: Math.min(plan.limits.fileBytes, ...largest),
-    formats: active.flatMap(({ layer, rule, mode }) =>
-      [layer.policy.checks.formats, rule?.checks.formats].flatMap((formats) =>
-        formats === undefined ? [] : [{ layer: layer.kind, rule: rule?.name ?? 'always', mode, formats }],
-      ),
+    formats: active.flatMap((ruled) =>
+      [ruled.layer.policy.checks.formats, ruled.rule?.checks.formats].flatMap((formats) => (formats ? [{ ruled, formats }] : [])),
     ),
     checkNames: (paths) => check((checks) => nameFinding(checks, paths)),
     checkSizes: (sizes) => check((checks) => sizeFinding(checks, sizes)),

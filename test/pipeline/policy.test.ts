@@ -137,6 +137,9 @@ describe('rules about formats', () => {
     const outcome = await pull(allowed);
     expect(outcome).toMatchObject({ reason: 'FORMAT_DENIED', exitCode: 1 });
     expect(outcome.error?.message).toContain("'weights.bin' is pickle");
+    expect(outcome.evidence.models[0]?.decisions).toContainEqual(
+      expect.objectContaining({ layer: 'policy', rule: 'the rule', verdict: 'deny', findings: [expect.objectContaining({ code: 'FORMAT_DENIED' })] }),
+    );
     expect(outcome.error?.message).toContain("rule 'the rule'");
     expect(landed()).toEqual({});
   });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { appendFile, cp, mkdir, open, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { must } from './process.ts';
 
@@ -13,10 +13,16 @@ export type Models = {
   readonly otherPublicKey: string;
   /** The public key as the kubelet mounts a ConfigMap: a link to a link to a folder with a date. */
   readonly mountedKeys: string;
+  /** What a policy pins: sha256:HEX. */
+  readonly goodDigest: string;
+  /** A folder with a floor: the publisher, and no pickles. */
+  readonly floor: string;
 };
 
-export const MODELS = ['good', 'tampered', 'broken-bundle', 'incomplete', 'unsigned'] as const;
+export const MODELS = ['good', 'tampered', 'broken-bundle', 'incomplete', 'unsigned', 'swapped', 'pickle', 'planted'] as const;
 export type ModelName = (typeof MODELS)[number];
+
+const HOSTILE_PICKLE = "cos\nsystem\n(S'id'\ntR.";
 
 /** Makes a small model, has the reference implementation sign it, and puts damaged copies beside it. */
 export async function makeModels(folder: string): Promise<Models> {
@@ -29,16 +35,43 @@ export async function makeModels(folder: string): Promise<Models> {
   }
   const publisher = keyPair();
   await writeFile(join(folder, 'private.pem'), publisher.privateKey);
-  await must('model_signing', ['sign', 'key', good, '--signature', join(good, 'model.sig'), '--private_key', join(folder, 'private.pem')]);
+  const sign = (model: string) =>
+    must('model_signing', ['sign', 'key', model, '--signature', join(model, 'model.sig'), '--private_key', join(folder, 'private.pem')]);
+  await sign(good);
 
   for (const name of MODELS) if (name !== 'good') await cp(good, join(shelf, name), { recursive: true });
   await flipByte(join(shelf, 'tampered', 'weights', 'model.safetensors'), 700_001);
   await appendFile(join(shelf, 'broken-bundle', 'model.sig'), '}');
   await rm(join(shelf, 'incomplete', 'config.json'));
   await rm(join(shelf, 'unsigned', 'model.sig'));
+  // Genuine, but not the version that is wanted.
+  await writeFile(join(shelf, 'swapped', 'config.json'), '{"model_type":"older"}\n');
+  // A pickle that calls os.system: once the publisher signed it, once somebody put it beside what he signed.
+  await writeFile(join(shelf, 'pickle', 'weights', 'extra.bin'), HOSTILE_PICKLE);
+  await writeFile(join(shelf, 'planted', 'weights', 'extra.bin'), HOSTILE_PICKLE);
+  for (const name of ['swapped', 'pickle']) {
+    await rm(join(shelf, name, 'model.sig'));
+    await sign(join(shelf, name));
+  }
   await makeArchives(folder, shelf);
   const mountedKeys = await mountLikeKubelet(join(folder, 'mounted-keys'), 'publisher.pem', publisher.publicKey);
-  return { shelf, files, publicKey: publisher.publicKey, otherPublicKey: keyPair().publicKey, mountedKeys };
+  const floor = join(folder, 'floor');
+  await mkdir(floor);
+  await writeFile(join(floor, 'policy.yaml'), policyFor(publisher.publicKey, 'formats: { deny: [pickle] }'));
+  const goodDigest = `sha256:${await rootDigestOf(join(good, 'model.sig'))}`;
+  return { shelf, files, publicKey: publisher.publicKey, otherPublicKey: keyPair().publicKey, mountedKeys, goodDigest, floor };
+}
+
+/** A policy of one rule: the publisher's key, whatever the source, and these checks. */
+export function policyFor(publicKey: string, checks: string): string {
+  const pem = publicKey.trim().replaceAll('\n', '\n        ');
+  return `apiVersion: model-gate/policy/v1\nrules:\n  - name: served\n    source: '*://**'\n    require:\n      key: |\n        ${pem}\n    ${checks}\n`;
+}
+
+async function rootDigestOf(bundle: string): Promise<string> {
+  const { dsseEnvelope } = JSON.parse(await readFile(bundle, 'utf8')) as { dsseEnvelope: { payload: string } };
+  const { subject } = JSON.parse(Buffer.from(dsseEnvelope.payload, 'base64').toString()) as { subject: [{ digest: { sha256: string } }] };
+  return subject[0].digest.sha256;
 }
 
 /** The archive is what is signed, its bundle lies beside it; of the other, one byte in the middle was changed. */

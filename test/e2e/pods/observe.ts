@@ -70,6 +70,8 @@ function checkMessage(scenario: Scenario, message: string): readonly string[] {
   if (Buffer.byteLength(message) > MAX_MESSAGE_BYTES) problems.push(`termination message of ${Buffer.byteLength(message)} bytes`);
   const reason = reasonOf(message);
   if (reason !== scenario.expect.reason) problems.push(`termination message says ${reason}, not ${scenario.expect.reason}`);
+  const { rule } = scenario.expect;
+  if (rule !== undefined && !message.includes(`"rule":${JSON.stringify(rule)}`)) problems.push(`termination message does not name ${rule}`);
   return problems;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Images, Overlay, PatchOperation, PodmanPod } from './manifests.ts';
 import { kservePod, render } from './manifests.ts';
-import type { ModelName, Models } from './models.ts';
+import { type ModelName, type Models, policyFor } from './models.ts';
 import { S3_CREDENTIALS } from './servers.ts';
 
 /** Where the sources of the scenarios are. */
@@ -21,7 +21,8 @@ export type Scenario = {
   readonly served: string;
   /** What stands in the destination volume afterwards is checked where the gate writes to it. */
   readonly mode: 'pull' | 'verify';
-  readonly expect: { readonly exitCode: number; readonly reason: string };
+  /** `rule`: the rule that decided, as the termination message names it. */
+  readonly expect: { readonly exitCode: number; readonly reason: string; readonly rule?: string };
 };
 
 const VERIFIED = { exitCode: 0, reason: 'verified' };
@@ -39,6 +40,8 @@ export function scenarios(world: World): readonly Scenario[] {
     mode: overlay.args[0] === 'verify' ? 'verify' : 'pull',
     expect,
   });
+  const policy = (checks: string): string => policyFor(models.publicKey, checks);
+  const wanted = policy(`digests: { allow: ["${models.goodDigest}"] }`);
   const http = (model: ModelName, trust: Overlay['trust'] = publisher): Overlay => ({
     source: 'http',
     trust,
@@ -115,6 +118,38 @@ export function scenarios(world: World): readonly Scenario[] {
     shipped('no bundle, S3', s3('unsigned'), { exitCode: 1, reason: 'UNSIGNED' }),
     shipped('signed with another key', http('good', stranger), { exitCode: 1, reason: 'SIGNATURE_INVALID' }),
     shipped('a genuine model, but not the pinned one', pinned(http('good'), `sha256:${'0'.repeat(64)}`), { exitCode: 1, reason: 'DIGEST_NOT_PINNED' }),
+    shipped('a genuine model, swapped: not what the policy pins', policed(http('swapped'), wanted), {
+      exitCode: 1,
+      reason: 'DIGEST_NOT_PINNED',
+      rule: 'policy: served',
+    }),
+    shipped('the model that the policy pins', policed(http('good'), wanted), {
+      ...VERIFIED,
+      rule: 'policy: served',
+    }),
+    shipped('a pickle that nobody signed, claim', pvc('planted'), { exitCode: 1, reason: 'FILE_UNSIGNED' }),
+    shipped('a pickle that nobody signed, web server', http('planted'), VERIFIED),
+    shipped('a signed pickle, by flag', flagged(http('pickle'), '--format', 'pickle=deny'), { exitCode: 1, reason: 'FORMAT_DENIED' }),
+    shipped('a signed pickle, by policy', policed(http('pickle'), policy('formats: { deny: [pickle] }')), {
+      exitCode: 1,
+      reason: 'FORMAT_DENIED',
+      rule: 'policy: served',
+    }),
+    shipped('a signed pickle on the claim, by policy', policed(pvc('pickle'), policy('formats: { deny: [pickle] }')), {
+      exitCode: 1,
+      reason: 'FORMAT_DENIED',
+      rule: 'policy: served',
+    }),
+    shipped('a signed pickle that runs commands', policed(http('pickle'), policy('formats: { warn: [unknown], allow: [pickle, json, text] }')), {
+      exitCode: 1,
+      reason: 'PICKLE_IMPORT',
+      rule: 'policy: served',
+    }),
+    shipped("a signed pickle, allowed by the pod's flag but not by the floor", floored(flagged(http('pickle'), '--format', 'pickle=allow'), models.floor), {
+      exitCode: 1,
+      reason: 'FORMAT_DENIED',
+      rule: 'floor: served',
+    }),
     shipped('nobody says whom to trust', http('good', { kind: 'none' }), { exitCode: 2, reason: 'TRUST_METHOD_MISSING' }),
     shipped(
       'the web server is down',
@@ -150,6 +185,30 @@ function asOperator(inPlace: Overlay, command: string, model: string, keys: stri
 
 function pinned(overlay: Overlay, digest: string): Overlay {
   return { ...overlay, args: [...overlay.args, '--expect-digest', digest] };
+}
+
+function flagged(overlay: Overlay, ...flags: readonly string[]): Overlay {
+  return { ...overlay, args: [...overlay.args, ...flags] };
+}
+
+/** The operator's own policy, as text in a variable. */
+function policed(overlay: Overlay, policy: string): Overlay {
+  return {
+    ...overlay,
+    patch: [...(overlay.patch ?? []), { op: 'add', path: '/spec/initContainers/0/env/-', value: { name: 'MODEL_GATE_POLICY', value: policy } }],
+  };
+}
+
+/** The platform's policy, mounted where the image looks for it. */
+function floored(overlay: Overlay, folder: string): Overlay {
+  return {
+    ...overlay,
+    patch: [
+      ...(overlay.patch ?? []),
+      { op: 'add', path: '/spec/volumes/-', value: { name: 'floor', hostPath: { path: folder, type: 'Directory' } } },
+      { op: 'add', path: '/spec/initContainers/0/volumeMounts/-', value: { name: 'floor', mountPath: '/etc/model-gate', readOnly: true } },
+    ],
+  };
 }
 
 /** The claim beside an emptyDir instead of in its place, under the path that pvc:// stands for. */
