@@ -24,11 +24,16 @@ const MAX_FINDINGS = 20;
 
 /**
  * Looks into files, before they are published or after they were verified in place, and holds what they are against the rules of
- * every layer. What a layer only warns of, or a format that is only to be warned of, is told.
+ * every layer. `names`: of all files that there are. What a layer only warns of, or a format that is only to be warned of, is told.
  * @throws PICKLE_IMPORT, FORMAT_MALFORMED, FORMAT_DENIED (the first of a file, by the order of files), SOURCE_CHANGED, IO
  */
-export async function judgeContents(rules: readonly FormatRule[], files: readonly LookedFile[], deps: GateDeps, model: ModelEvidence): Promise<void> {
-  const names = new Set(files.map((file) => file.path));
+export async function judgeContents(
+  rules: readonly FormatRule[],
+  files: readonly LookedFile[],
+  deps: GateDeps,
+  model: ModelEvidence,
+  names: ReadonlySet<string> = new Set(files.map((file) => file.path)),
+): Promise<void> {
   const looked: (FormatEvidence | undefined)[] = files.map(() => undefined);
   const found: (readonly Found[])[] = files.map(() => []);
   await inLanes(files.entries(), deps.signal, async ([i, { path, open }], signal) => {
