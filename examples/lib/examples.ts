@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The examples as pods on podman: each kustomization with the addresses and the trust of this run, first a good model, then bad ones.
-import { appendFile, cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+// What is printed has to be what the example's README.md shows.
+import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Overlay, type PatchOperation, render } from '../../test/e2e/pods/manifests.ts';
 import { makeModels } from '../../test/e2e/pods/models.ts';
-import { observe } from '../../test/e2e/pods/observe.ts';
+import { observe, type Row } from '../../test/e2e/pods/observe.ts';
 import { createClaim, createSecret, removeVolumes } from '../../test/e2e/pods/podman.ts';
 import { must } from '../../test/e2e/pods/process.ts';
 import type { Scenario, World } from '../../test/e2e/pods/scenarios.ts';
 import { S3_CREDENTIALS, startNginx, startS3 } from '../../test/e2e/pods/servers.ts';
 import { makeToken, startSigstoreServer } from '../../test/servers/sigstoreServer.ts';
 import { CODE_SIGNING, email, issue, keyPair, pem, root } from '../../test/trust/pki.ts';
+import { missingLines } from '../workshop/run/exercise.ts';
 
 const IMAGES = { gate: process.env['E2E_IMAGE'] ?? 'model-gate:dev', server: process.env['E2E_SERVER_IMAGE'] ?? 'docker.io/library/busybox:1.37.0' };
 const PROGRAM = new URL('../../dist/main.js', import.meta.url).pathname;
 const VERIFIED = { exitCode: 0, reason: 'verified' };
+const COLUMNS = `${'example'.padEnd(40)} exit  ${'reason'.padEnd(18)} server`;
 const CHANGED = { exitCode: 1, reason: 'DIGEST_MISMATCH' };
 
 process.exitCode = (await main(process.argv[2] ?? '')) ? 0 : 1;
@@ -24,6 +27,7 @@ async function main(filter: string): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'model-gate-examples-'));
   const session = `mg-examples-${process.pid}`;
   const claim = `${session}-claim`;
+  const printed = new Map<string, readonly string[]>();
   let failed = 0;
   let passed = 0;
   try {
@@ -37,14 +41,22 @@ async function main(filter: string): Promise<boolean> {
     await using _secret = await createSecret('model-source', keys, join(folder, 'secret.json'));
     const world: World = { models, images: IMAGES, nginx: nginx.url, s3: s3.url, nowhere: '', claim };
     const scenarios = examples(world, { ca, trustedRoot }).filter(({ title }) => filter === '' || title.startsWith(`${filter}:`));
-    console.log(`${'example'.padEnd(46)} ${'exit'.padStart(4)}  ${'reason'.padEnd(22)} server`);
+    console.log(COLUMNS);
     for (const [index, scenario] of scenarios.entries()) {
       const row = await observe(scenario, world, folder, `${session}-${index}`);
-      console.log(`${row.title.padEnd(46)} ${String(row.exitCode).padStart(4)}  ${row.reason.padEnd(22)} ${row.server}`);
+      const story = storyOf(row);
+      console.log(story.join('\n'));
       for (const problem of row.problems) console.log(`  WRONG: ${problem}`);
       if (row.problems.length === 0) passed++;
       else console.log(row.log.replace(/^/gm, '    | '));
       failed += row.problems.length === 0 ? 0 : 1;
+      const example = row.title.replace(/:.*/, '');
+      printed.set(example, [...(printed.get(example) ?? [COLUMNS]), ...story]);
+    }
+    for (const [example, lines] of printed) {
+      if (await shows(example, lines)) continue;
+      console.log(`WRONG: examples/${example}/README.md shows something else`);
+      failed++;
     }
   } finally {
     await removeVolumes(claim);
@@ -52,6 +64,19 @@ async function main(filter: string): Promise<boolean> {
   }
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0;
+}
+
+/** The pod's row, and below it what the gate said of signer and outcome. */
+function storyOf(row: Row): readonly string[] {
+  const said = [...row.log.matchAll(/^\S+ (?:INFO |ERROR) ((?:signed by|Verification succeeded|BLOCKED| {2}what now).*)$/gm)].map(([, text]) => `  ${text}`);
+  return [`${row.title.padEnd(40)} ${String(row.exitCode).padStart(4)}  ${row.reason.padEnd(18)} ${row.server}`, ...said];
+}
+
+/** Is the page's output what was printed? "…" in a page stands for anything. */
+async function shows(example: string, printed: readonly string[]): Promise<boolean> {
+  const page = await readFile(new URL(`../${example}/README.md`, import.meta.url), 'utf8');
+  const lines = /^```text\n([\s\S]*?)\n```$/m.exec(page)?.[1]?.split('\n') ?? [];
+  return lines.length === printed.length && missingLines(lines, printed.join('\n')).length === 0;
 }
 
 function examples(world: World, trust: { readonly ca: string; readonly trustedRoot: string }): readonly Scenario[] {
