@@ -15,4 +15,5 @@ kubernetes-validate --strict --kubernetes-version 1.37 "$folder/rendered.yaml" >
   # Its status is not looked at: a page may show a refusal.
   node "$root/test/e2e/pods/restricted.ts" "$folder/rendered.yaml" || true
 } | tee "$folder/printed"
+# shellcheck disable=SC2016 # Markdown's backquotes
 sed -n '/^```text$/,/^```$/p' "$page" | sed '1d;$d' | diff - "$folder/printed" || { echo "WRONG: examples/$1/README.md shows something else"; exit 1; }
