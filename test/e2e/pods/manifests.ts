@@ -12,9 +12,12 @@ export type Images = { readonly gate: string; readonly server: string };
 
 /** What a scenario changes in a shipped manifest, the way a user's own overlay would. */
 export type Overlay = {
-  readonly source: 's3' | 'http' | 'pvc';
-  /** PEM text for the ConfigMap, or no trust component at all. */
-  readonly trust: { readonly kind: 'key'; readonly pem: string } | { readonly kind: 'none' };
+  readonly source: 's3' | 'http' | 'pvc' | { readonly example: string };
+  /** What the ConfigMap holds, or no trust component at all. */
+  readonly trust:
+    | { readonly kind: 'key'; readonly pem: string }
+    | { readonly kind: 'file'; readonly name: string; readonly text: string }
+    | { readonly kind: 'none' };
   readonly args: readonly string[];
   /** JSON patch operations on the pod, from its spec on. */
   readonly patch?: readonly PatchOperation[];
@@ -31,14 +34,18 @@ export async function render(folder: string, overlay: Overlay, images: Images, p
   const patch = [{ op: 'replace', path: '/spec/initContainers/0/args', value: overlay.args }, ...(overlay.patch ?? []), ...podmanPatch(pod)];
   const inTemplate = patch.map((operation) => ({ ...operation, path: `/spec/template${operation.path}` }));
   const common = { patches: [{ target, patch: JSON.stringify(inTemplate) }] };
-  const trusting = overlay.trust.kind === 'key' && {
-    configMapGenerator: [{ name: 'model-publisher', behavior: 'replace', literals: [`publisher.pem=${overlay.trust.pem}`] }],
+  const { trust, source } = overlay;
+  const file = trust.kind === 'key' ? ({ kind: 'file', name: 'publisher.pem', text: trust.pem } as const) : trust;
+  const trusting = file.kind !== 'none' && {
+    configMapGenerator: [{ name: 'model-publisher', behavior: 'replace', literals: [`${file.name}=${file.text}`] }],
   };
-  const rendered =
-    overlay.trust.kind === 'none'
-      ? { resources: [join(K8S, 'base')], components: [join(K8S, 'components/source', overlay.source === 's3' ? 's3-keys' : overlay.source)] }
-      : { resources: [join(K8S, 'overlays', overlay.source)] };
+  const rendered = typeof source === 'object' ? { resources: [join(EXAMPLES, source.example)] } : shipped(source, trust.kind !== 'none');
   return kustomize(folder, pod.name, { ...rendered, ...trusting, ...common }, images);
+}
+
+function shipped(source: string, trusting: boolean): Kustomization {
+  if (trusting) return { resources: [join(K8S, 'overlays', source)] };
+  return { resources: [join(K8S, 'base')], components: [join(K8S, 'components/source', source === 's3' ? 's3-keys' : source)] };
 }
 
 /**

@@ -14,7 +14,7 @@ export type Row = {
   readonly server: string;
   readonly seconds: number;
   readonly problems: readonly string[];
-  /** Shown when there are problems. */
+  /** The termination message and what the gate logged. */
   readonly log: string;
 };
 

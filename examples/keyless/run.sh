@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# Rendered and validated, not run: see README.md.
+exec bash "$(dirname "$0")/../lib/render.sh" keyless examples/keyless
