@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError, EXIT } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
+import { MAX_YAML_BYTES } from '../base/yaml.ts';
 import { parseSourceUri } from '../plan/uri.ts';
-import { MAX_POLICY_BYTES } from '../policy/document.ts';
 import { sourceName } from '../policy/match.ts';
 import { readSmallFile } from '../transfer/fetchSmall.ts';
 
@@ -68,7 +68,7 @@ function nameOf(uri: string): ReturnType<typeof sourceName> {
 
 async function read(path: string): Promise<Buffer> {
   try {
-    return await readSmallFile(path, MAX_POLICY_BYTES, 'follow');
+    return await readSmallFile(path, MAX_YAML_BYTES, 'follow');
   } catch (cause) {
     throw new AppError('POLICY_INVALID', `${printable(path, 300)} cannot be read: ${cause instanceof Error ? cause.message : 'unknown failure'}`, { cause });
   }

@@ -4,10 +4,10 @@ import { loadAnchors } from '../anchors/anchors.ts';
 import { type MaterialDeps, readMaterial } from '../anchors/material.ts';
 import { type HexDigest, isNonEmpty, type NonEmpty } from '../base/brands.ts';
 import { AppError, asAppError } from '../base/errors.ts';
+import { MAX_YAML_BYTES } from '../base/yaml.ts';
 import { materialRef, refuseSelfVouching } from '../plan/make.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { MaterialRef, TrustPlan } from '../plan/trust.ts';
-import { MAX_POLICY_BYTES } from '../policy/document.ts';
 import { timeOf } from '../policy/fields.ts';
 import { checkIdentity, requirePatterns } from '../policy/identity.ts';
 import { type Checks, type Material, NO_CHECKS, type Policy, type SignerSpec } from '../policy/policy.ts';
@@ -52,7 +52,7 @@ export async function openLayers(plan: Plan, deps: GateDeps): Promise<NonEmpty<L
 
 async function readOwn(ref: MaterialRef, deps: MaterialDeps): Promise<{ bytes: Buffer; name: string }> {
   try {
-    const [only, ...others] = await readMaterial(ref, deps, MAX_POLICY_BYTES);
+    const [only, ...others] = await readMaterial(ref, deps, MAX_YAML_BYTES);
     if (others.length === 0) return { ...only, name: ref.kind === 'text' ? 'text of --policy' : only.name };
   } catch (error) {
     const failure = asAppError(error);

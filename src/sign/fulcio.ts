@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type KeyObject, X509Certificate } from 'node:crypto';
-import { X509Certificate as SigstoreCertificate } from '@sigstore/core';
 import { below, type CallService, serviceFailed } from '../base/service.ts';
 import { isObject, parseStrictJson } from '../oms/json.ts';
 import { signEcdsa } from '../trust/ecdsa.ts';
 import { type FulcioIdentity, readFulcioIdentity } from '../trust/fulcio.ts';
+import { parseSigstoreCertificate } from '../trust/sigstoreDer.ts';
 import type { IdentityToken } from './identityToken.ts';
 
 /** DER, and whom it speaks for. */
@@ -42,7 +42,7 @@ export async function requestCertificate(fulcio: URL, token: IdentityToken, keys
     throw failed(`issued a certificate that is valid from ${certificate.validFrom} to ${certificate.validTo}, not now`);
   }
   try {
-    return { der: certificate.raw, ...readFulcioIdentity(SigstoreCertificate.parse(Buffer.from(certificate.raw))) };
+    return { der: certificate.raw, ...readFulcioIdentity(parseSigstoreCertificate(certificate.raw)) };
   } catch (cause) {
     throw failed(`issued a certificate that no verifier would accept: ${cause instanceof Error ? cause.message : 'it cannot be read'}`, cause);
   }

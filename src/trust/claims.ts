@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { X509Certificate } from '@sigstore/core';
 import type { Material } from '../oms/bundle.ts';
 import { isObject } from '../oms/json.ts';
 import { readFulcioIdentity } from './fulcio.ts';
+import { parseSigstoreCertificate } from './sigstoreDer.ts';
 import { claimedTime } from './timestamp.ts';
 import { alternativeNames, issuerOf, readCertificate, subjectOf } from './x509.ts';
 
@@ -61,7 +61,7 @@ function describe(der: Buffer): ClaimedCertificate | 'unreadable' {
 
 function keylessIdentity(der: Buffer): { readonly identity?: string; readonly issuer?: string } {
   try {
-    return readFulcioIdentity(X509Certificate.parse(Buffer.from(der)));
+    return readFulcioIdentity(parseSigstoreCertificate(der));
   } catch {
     return {};
   }

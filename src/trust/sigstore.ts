@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, createPublicKey, X509Certificate as NodeCertificate } from 'node:crypto';
 import { type Bundle, bundleFromJSON, ValidationError } from '@sigstore/bundle';
-import { RFC3161Timestamp, X509Certificate } from '@sigstore/core';
+import type { X509Certificate } from '@sigstore/core';
 import { type SignedEntity, type TrustMaterial, VerificationError, Verifier } from '@sigstore/verify';
 import { AppError, type ErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
@@ -12,6 +12,7 @@ import { curveOf, keyFingerprint, verifyEcdsa } from './ecdsa.ts';
 import { readFulcioClaims, readFulcioIdentity } from './fulcio.ts';
 import { checkLogEntries, type LogEntry, logIdOf } from './logEntry.ts';
 import { isFromTheFuture } from './signingTime.ts';
+import { parseSigstoreCertificate, parseSigstoreTimestamp } from './sigstoreDer.ts';
 import { REFRESH_HINT, readTrustMaterial } from './sigstoreRoot.ts';
 import { mintVerifiedPayload, type SignatureVerifier, type Signer, type SigstoreRoot } from './trust.ts';
 
@@ -80,7 +81,7 @@ function readLeaf(der: Buffer): X509Certificate {
     const node = new NodeCertificate(der);
     if (!node.raw.equals(der)) throw new Error('not DER');
     curveOf(node.publicKey);
-    return X509Certificate.parse(Buffer.from(der));
+    return parseSigstoreCertificate(der);
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     throw new AppError('CERT_CHAIN_INVALID', 'the signing certificate of the bundle is not a DER certificate', { cause });
@@ -89,7 +90,7 @@ function readLeaf(der: Buffer): X509Certificate {
 
 function readTimestamp(der: Buffer): Extract<Timestamp, { $case: 'timestamp-authority' }> {
   try {
-    const timestamp = RFC3161Timestamp.parse(Buffer.from(der));
+    const timestamp = parseSigstoreTimestamp(der);
     // PKIStatus granted or grantedWithMods (RFC 3161 §2.4.2), which the library does not look at.
     if (timestamp.status > 1n || timestamp.status < 0n || Number.isNaN(timestamp.signingTime.getTime())) throw new Error('not granted');
     return { $case: 'timestamp-authority', timestamp };

@@ -5,7 +5,7 @@ import { type HexDigest, toHexDigest } from '../base/brands.ts';
 import { distinguishedName } from './distinguishedName.ts';
 
 /** Longest DER certificate that is looked at, in bytes; real ones are below 4 KiB. */
-const MAX_CERTIFICATE_BYTES = 64 * 1024;
+export const MAX_CERTIFICATE_BYTES = 64 * 1024;
 
 export const OID = {
   keyUsage: '2.5.29.15',

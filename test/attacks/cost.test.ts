@@ -7,6 +7,7 @@ import { KEYS, type Scratch, SMALL_MODEL, scratch, signed, writeTree } from '../
 import { type Ended, runGate } from '../support/run.ts';
 import { makeStatement, type Resource, resourceOf, signResources } from '../support/signer.ts';
 import * as pki from '../trust/pki.ts';
+import { IDENTITY, ISSUER, startInstance } from '../trust/sigstoreInstance.ts';
 
 const MIB = 1024 * 1024;
 /** What is left of a container of 256 MiB. With the defects these tests are for, each took 1 to 4 GB, or minutes. */
@@ -69,6 +70,19 @@ describe('a bundle that costs more than it says', () => {
       },
     };
     await refused(Buffer.from(JSON.stringify(bundle)), 'SIGNATURE_INVALID', { MODEL_GATE_CA: pki.pem(root) });
+  });
+});
+
+/** Anybody can issue such a certificate; it has to be read before it can be known who did. */
+describe('a keyless certificate that costs more than it says', () => {
+  test('by strings that the reader looks into again and again', async () => {
+    const strings = Buffer.alloc(400, Buffer.from([4, 2, 4, 10]));
+    const leaf = await pki.leaf(await pki.root(), { extra: [pki.extension('1.2.3.4', new Uint8Array(strings).buffer)] });
+    const { material } = await (await startInstance()).sign();
+    const bundle = structuredClone(material.bundle) as { verificationMaterial: { certificate: { rawBytes: string } } };
+    bundle.verificationMaterial.certificate.rawBytes = leaf.der.toString('base64');
+    const trust = { MODEL_GATE_IDENTITY: IDENTITY, MODEL_GATE_ISSUER: ISSUER };
+    await refused(Buffer.from(JSON.stringify(bundle)), 'CERT_CHAIN_INVALID', trust);
   });
 });
 
