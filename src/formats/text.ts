@@ -6,6 +6,9 @@ import { isObject, parseJson } from './json.ts';
 const CHUNK_BYTES = 1024 * 1024;
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 const MAX_CODE_BYTES = 1024 * 1024;
+/** Control characters but white space, and ESC, which stands in logs and in the vocabulary of tokenizers. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const NO_TEXT = /[\0-\x08\x0e-\x1a\x1c-\x1f]/;
 
 /** What a text is; undefined when the file is none: not UTF-8, or with control characters. */
 export async function judgeText(source: ByteSource, name: string): Promise<readonly Finding[] | undefined> {
@@ -27,10 +30,8 @@ async function isText(source: ByteSource): Promise<boolean> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   try {
     for (let position = 0; position < source.sizeBytes; position += CHUNK_BYTES) {
-      const bytes = await source.read(position, CHUNK_BYTES);
-      // The other control characters stand in no text; ESC does, in logs and in the vocabulary of tokenizers.
-      if (bytes.some((byte) => byte < 0x20 && (byte < 9 || byte > 13) && byte !== 0x1b)) return false;
-      decoder.decode(bytes, { stream: true });
+      const text = decoder.decode(await source.read(position, CHUNK_BYTES), { stream: true });
+      if (NO_TEXT.test(text)) return false;
     }
     decoder.decode();
     return true;
@@ -61,7 +62,8 @@ function remoteCode(root: unknown): string | undefined {
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
     if (Array.isArray(value)) for (const item of value) open.push(item ?? 0);
     else if (isObject(value)) {
-      for (const [key, member] of Object.entries(value)) {
+      for (const key in value) {
+        const member = value[key];
         if (key === 'auto_map' || key === 'custom_pipelines' || (key === 'trust_remote_code' && member !== false)) return `has ‘${key}’`;
         if (key === 'class_name' && (member === 'Lambda' || member === '__lambda__')) return 'has a Keras layer of code';
         open.push(member ?? 0);

@@ -11,7 +11,7 @@ import type { MaterialRef, TrustPlan } from '../plan/trust.ts';
 import { timeOf } from '../policy/fields.ts';
 import { checkIdentity, requirePatterns } from '../policy/identity.ts';
 import { type Checks, type Material, NO_CHECKS, type Policy, type SignerSpec } from '../policy/policy.ts';
-import { type Layer as FileLayer, readPolicy } from '../policy/read.ts';
+import type { Layer as FileLayer } from '../policy/read.ts';
 import { signersOf } from '../policy/requirement.ts';
 import { differs } from '../policy/signer.ts';
 import type { Signer, TrustAnchors } from '../trust/trust.ts';
@@ -41,6 +41,8 @@ export async function openLayers(plan: Plan, deps: GateDeps): Promise<NonEmpty<L
   deps.evidence.policies = documents.map(({ kind, bytes, name }) => ({ layer: kind, name, sha256: createHash('sha256').update(bytes).digest('hex') }));
   const layers: Layer[] = [];
   for (const { kind, bytes, name } of documents) {
+    // Brings the YAML reader with it, which the short flags can do without.
+    const { readPolicy } = await import('../policy/read.ts');
     const policy = readPolicy(bytes, name, kind);
     layers.push({ kind, policy, signers: await loadSigners(policy, kind, plan, material) });
   }
