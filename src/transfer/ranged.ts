@@ -37,8 +37,10 @@ export type ReaderDeps = { readonly connections: Connections; readonly signal: A
 
 /** Length of the first range, whose answer tells how long the object is, in bytes. */
 export const FIRST_BYTES = 8 * 1024 * 1024;
-/** Length of the others: at 80 MB/s a connection waits 50 ms between two of them in every 840. */
+/** Length of the others, at least: at 80 MB/s a connection waits 50 ms between two of them in every 840... */
 export const RANGE_BYTES = 64 * 1024 * 1024;
+/** ...and at most, for a connection that has the object to itself. What is far from its turn is read back to be hashed, perhaps from the disk. */
+const LONG_RANGE_BYTES = 256 * 1024 * 1024;
 const MAX_ATTEMPTS = 5;
 /** How often it is asked whether another connection is worth it, in milliseconds. */
 const GROW_MS = 50;
@@ -101,11 +103,21 @@ function inOneStream(object: HttpObject, sink: Sink): Promise<void> {
 /** One connection takes range after range; others join it while this thread waits for bytes more than it works. */
 async function inRanges(state: State, totalBytes: number, first: HttpObject, sink: Sink): Promise<void> {
   const { connections } = state.deps;
-  const queue = rangesOf(totalBytes);
+  let next = 0;
+  let running = 1;
+  const take = (): ByteRange | undefined => {
+    const left = totalBytes - next;
+    if (left === 0) return undefined;
+    const start = next;
+    // Half of what is left, so that there is something for those who may join.
+    const alone = Math.max(RANGE_BYTES, Math.min(Math.ceil(left / 2), LONG_RANGE_BYTES));
+    next += Math.min(start === 0 ? FIRST_BYTES : running === 1 ? alone : RANGE_BYTES, left);
+    return { start, end: next };
+  };
   let failure: { readonly error: unknown } | undefined;
   const lane = async (): Promise<void> => {
     try {
-      for (let range = queue.shift(); range !== undefined; range = queue.shift()) await segment(state, range, sink, range.start === 0 ? first : undefined);
+      for (let range = take(); range !== undefined; range = take()) await segment(state, range, sink, range.start === 0 ? first : undefined);
     } catch (error) {
       // Later ones fail because of this one.
       failure ??= { error };
@@ -113,7 +125,6 @@ async function inRanges(state: State, totalBytes: number, first: HttpObject, sin
     }
   };
   const lanes = [lane()];
-  let running = 1;
   const helper = async (): Promise<void> => {
     running++;
     await lane();
@@ -121,19 +132,13 @@ async function inRanges(state: State, totalBytes: number, first: HttpObject, sin
     connections.release();
   };
   const grow = (): void => {
-    for (let n = running; n > 0 && queue.length > 0 && connections.tryUse(); n--) lanes.push(helper());
+    for (let n = running; n > 0 && next < totalBytes && connections.tryUse(); n--) lanes.push(helper());
   };
   const timer = sink.anyOrder ? setInterval(grow, GROW_MS) : undefined;
   // Lanes are added while others run: all of them are over when the first is and no other is left.
   for (let i = 0; i < lanes.length; i++) await lanes[i];
   clearInterval(timer);
   if (failure !== undefined) throw failure.error;
-}
-
-function rangesOf(totalBytes: number): ByteRange[] {
-  const ranges: ByteRange[] = [{ start: 0, end: FIRST_BYTES }];
-  for (let start = FIRST_BYTES; start < totalBytes; start += RANGE_BYTES) ranges.push({ start, end: Math.min(start + RANGE_BYTES, totalBytes) });
-  return ranges;
 }
 
 /** One range, pinned to the ETag, going on from the last byte that arrived after each interruption. */

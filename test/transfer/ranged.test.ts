@@ -111,7 +111,9 @@ describe('an object read in ranges', () => {
   test('arrives whole and in order over one connection, each range pinned to the ETag of the first', async () => {
     const server = transportWith([]);
     expect((await read(server)).equals(content)).toBe(true);
-    expect(server.requests.map(({ range }) => range?.start)).toEqual([0, FIRST_BYTES, FIRST_BYTES + RANGE_BYTES, FIRST_BYTES + 2 * RANGE_BYTES]);
+    // Half of what is left at a time, but no less than a range.
+    const half = FIRST_BYTES + RANGE_BYTES + 500;
+    expect(server.requests.map(({ range }) => range?.start)).toEqual([0, FIRST_BYTES, half, half + RANGE_BYTES]);
     expect(server.requests.slice(1).every(({ ifMatch }) => ifMatch === '"v1"')).toBe(true);
     expect(server.mostOpen()).toBe(1);
   });
