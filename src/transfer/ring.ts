@@ -6,8 +6,6 @@ export type Ring = { readonly slots: SharedArrayBuffer; readonly control: Shared
 /** Slots of this size stay in the cache from the socket to the hash (docs/performance.md). */
 export const SLOT_BYTES = 256 * 1024;
 const SLOTS = 16;
-/** What has to be read back costs more than waiting; but the connections of this thread must not wait for long. */
-const WAIT_MS = 50;
 
 /** Indexes into the 32-bit part of the control memory. */
 const HEAD = 0;
@@ -25,7 +23,7 @@ export function createRing(): Ring {
 
 /** The side that fills. One slot is lent at a time. */
 export type RingWriter = {
-  /** The next slot. Blocks while all of them wait to be hashed; undefined when that lasts longer than `WAIT_MS`. */
+  /** The next slot, or undefined while all of them wait to be hashed. */
   lend(): Buffer | undefined;
   /** The first `length` bytes of the slot that was lent last are those at `position`. */
   publish(position: number, length: number): void;
@@ -44,8 +42,7 @@ export function ringWriter(ring: Ring): RingWriter {
   return {
     lend() {
       const head = Atomics.load(words, HEAD);
-      if (Atomics.wait(words, TAIL, head - SLOTS, WAIT_MS) === 'timed-out') return undefined;
-      return slot(head);
+      return head - Atomics.load(words, TAIL) === SLOTS ? undefined : slot(head);
     },
     publish(position, length) {
       const head = Atomics.load(words, HEAD);
@@ -86,10 +83,7 @@ export function ringReader(ring: Ring): RingReader {
       const at = ENTRIES + 2 * (tail % SLOTS);
       return { position: Number(numbers[at]), bytes: slot(tail).subarray(0, Number(numbers[at + 1])) };
     },
-    release() {
-      Atomics.add(words, TAIL, 1);
-      Atomics.notify(words, TAIL);
-    },
+    release: () => void Atomics.add(words, TAIL, 1),
     reach: () => Number(Atomics.load(numbers, REACH)),
     closed: () => Atomics.load(words, CLOSED) === 1,
     bell: () => Atomics.load(words, BELL),
