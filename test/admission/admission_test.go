@@ -315,6 +315,19 @@ func TestPods(t *testing.T) {
 	}
 }
 
+// What is shipped as it stands: the overlays made for it pass, an image by its tag does not.
+func TestShipped(t *testing.T) {
+	policy, params := policyOf(t, "model-gate"), parameters(t)
+	for folder, refusal := range map[string]string{
+		"overlays/enforced": "", "admission/namespace": "",
+		"overlays/s3": noGate, "overlays/watch": noGate, "overlays/node-cache": noGate, "vllm": noGate,
+	} {
+		t.Run(folder, func(t *testing.T) {
+			decide(t, policy, Request{Operation: admission.Create, Resource: "pods", Kind: "Pod", Object: enforced(t, folder), Params: params}, refusal)
+		})
+	}
+}
+
 func TestEachValidationHasACase(t *testing.T) {
 	for _, validation := range policyOf(t, "model-gate").Spec.Validations {
 		message := validation.Message + validation.MessageExpression

@@ -104,6 +104,10 @@ function houseRules(spec: PodSpec): readonly string[] {
   const problems: string[] = [];
   if (spec.automountServiceAccountToken !== false) problems.push('mounts a service account token nobody needs');
   if (spec.securityContext.runAsUser !== undefined) problems.push('insists on a UID, which OpenShift refuses');
+  for (const { name, ...source } of spec.volumes) {
+    const scratch = v.safeParse(v.object({ emptyDir: v.object({ sizeLimit: v.optional(v.string()) }) }), source);
+    if (scratch.success && scratch.output.emptyDir.sizeLimit === undefined) problems.push(`volume ${name} may fill the node`);
+  }
   for (const container of containersOf(spec)) {
     const { requests, limits } = container.resources;
     for (const resource of ['cpu', 'memory', 'ephemeral-storage']) {
@@ -112,7 +116,8 @@ function houseRules(spec: PodSpec): readonly string[] {
     if (container.securityContext.readOnlyRootFilesystem !== true) problems.push(`${container.name}: writable root filesystem`);
     if (!/:[^/]+$/.test(container.image) || container.image.endsWith(':latest')) problems.push(`${container.name}: image without a fixed tag`);
   }
-  for (const container of spec.initContainers) {
+  // The gate is an init container, or all there is of a Job's pod.
+  for (const container of [...spec.initContainers, ...spec.containers.filter(({ name }) => name.startsWith('model-gate'))]) {
     if (container.terminationMessagePolicy !== 'FallbackToLogsOnError') problems.push(`${container.name}: a killed process would leave no message`);
     if (container.securityContext.runAsUser !== undefined) problems.push(`${container.name}: insists on a UID, which OpenShift refuses`);
   }
