@@ -6,7 +6,8 @@ import * as v from 'valibot';
 import { reasonOf } from '../../../test/e2e/pods/observe.ts';
 import { freePort, must, run } from '../../../test/e2e/pods/process.ts';
 import { type Outcome, WORKSHOP } from './exercise.ts';
-import { ask, type ConfigMaps, type Place, type Seen } from './place.ts';
+import { ask, type ConfigMaps, type Place, present, type Seen } from './place.ts';
+import type { Images } from './podmanPods.ts';
 
 export type Cluster = { readonly context: string };
 
@@ -25,8 +26,9 @@ export async function findCluster(any: boolean): Promise<Cluster | undefined> {
   return { context };
 }
 
-export async function onCluster({ context }: Cluster, images: { readonly gate: string; readonly server: string }): Promise<Place> {
-  if (context.startsWith('kind-')) await must('kind', ['load', 'docker-image', images.gate, images.server, '--name', context.slice('kind-'.length)]);
+export async function onCluster({ context }: Cluster, images: Images): Promise<Place> {
+  // Other clusters have the images, or fetch them.
+  if (context.startsWith('kind-')) await load(Object.values(images), context.slice('kind-'.length));
   let forward: { readonly process: ChildProcess; readonly origin: string } | undefined;
 
   const removePods = async (...names: readonly string[]): Promise<void> => {
@@ -78,6 +80,11 @@ export async function onCluster({ context }: Cluster, images: { readonly gate: s
       console.log('\nClean up: kubectl delete namespace ml-workshop');
     },
   };
+}
+
+async function load(images: readonly string[], cluster: string): Promise<void> {
+  for (const image of images) await present('docker', image);
+  await must('kind', ['load', 'docker-image', ...images, '--name', cluster], { timeoutMs: 300_000 });
 }
 
 const Terminated = v.object({ exitCode: v.number(), message: v.optional(v.string(), '') });

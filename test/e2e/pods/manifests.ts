@@ -12,16 +12,15 @@ export type Images = { readonly gate: string; readonly server: string };
 
 /** What a scenario changes in a shipped manifest, the way a user's own overlay would. */
 export type Overlay = {
-  readonly source: 's3' | 'http' | 'pvc' | { readonly example: string };
-  /** What the ConfigMap holds, or no trust component at all. */
-  readonly trust:
-    | { readonly kind: 'key'; readonly pem: string }
-    | { readonly kind: 'file'; readonly name: string; readonly text: string }
-    | { readonly kind: 'none' };
+  readonly source: 's3' | 'http' | 'pvc' | 'hf' | { readonly example: string };
+  readonly trust: Trust;
   readonly args: readonly string[];
   /** JSON patch operations on the pod, from its spec on. */
   readonly patch?: readonly PatchOperation[];
 };
+
+/** What the ConfigMap of the trust component holds, or no trust component at all. */
+export type Trust = { readonly kind: 'key' | 'certificate' | 'sigstore' | 'warn'; readonly text: string } | { readonly kind: 'none' };
 
 export type PatchOperation = { readonly op: 'add' | 'replace' | 'remove'; readonly path: string; readonly value?: unknown };
 
@@ -35,17 +34,37 @@ export async function render(folder: string, overlay: Overlay, images: Images, p
   const inTemplate = patch.map((operation) => ({ ...operation, path: `/spec/template${operation.path}` }));
   const common = { patches: [{ target, patch: JSON.stringify(inTemplate) }] };
   const { trust, source } = overlay;
-  const file = trust.kind === 'key' ? ({ kind: 'file', name: 'publisher.pem', text: trust.pem } as const) : trust;
-  const trusting = file.kind !== 'none' && {
-    configMapGenerator: [{ name: 'model-publisher', behavior: 'replace', literals: [`${file.name}=${file.text}`] }],
+  const trusting = trust.kind !== 'none' && {
+    configMapGenerator: [{ name: CONFIG_MAPS[trust.kind].name, behavior: 'replace', literals: [`${CONFIG_MAPS[trust.kind].key}=${trust.text}`] }],
   };
-  const rendered = typeof source === 'object' ? { resources: [join(EXAMPLES, source.example)] } : shipped(source, trust.kind !== 'none');
+  const rendered = typeof source === 'object' ? { resources: [join(EXAMPLES, source.example)] } : shipped(source, trust.kind);
   return kustomize(folder, pod.name, { ...rendered, ...trusting, ...common }, images);
 }
 
-function shipped(source: string, trusting: boolean): Kustomization {
-  if (trusting) return { resources: [join(K8S, 'overlays', source)] };
-  return { resources: [join(K8S, 'base')], components: [join(K8S, 'components/source', source === 's3' ? 's3-keys' : source)] };
+/** Of each trust component. */
+const CONFIG_MAPS = {
+  key: { name: 'model-publisher', key: 'publisher.pem' },
+  certificate: { name: 'model-publisher', key: 'root.pem' },
+  sigstore: { name: 'model-publisher', key: 'trusted_root.json' },
+  warn: { name: 'model-gate-policy', key: 'policy.yaml' },
+} as const;
+
+/** By source and trust. */
+const OVERLAYS = new Map([
+  ['s3 key', 's3'],
+  ['http key', 'http'],
+  ['pvc key', 'pvc'],
+  ['hf sigstore', 'hf'],
+  ['http warn', 'warn'],
+]);
+
+/** The overlay where there is one of source and trust; otherwise the components, put together as a user would. */
+function shipped(source: 's3' | 'http' | 'pvc' | 'hf', trust: Trust['kind']): Kustomization {
+  const overlay = OVERLAYS.get(`${source} ${trust}`);
+  if (overlay !== undefined) return { resources: [join(K8S, 'overlays', overlay)] };
+  const component = { key: 'trust/key', certificate: 'trust/certificate', sigstore: 'trust/sigstore-private', warn: 'warn', none: undefined }[trust];
+  const components = [`source/${source === 's3' ? 's3-keys' : source}`, ...(component === undefined ? [] : [component])];
+  return { resources: [join(K8S, 'base')], components: components.map((path) => join(K8S, 'components', path)) };
 }
 
 /**
