@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The exercises on a cluster: the README's commands as they stand, and kubectl to look at what came of them.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { reasonOf } from '../../../test/e2e/pods/observe.ts';
@@ -26,7 +27,7 @@ export async function findCluster(any: boolean): Promise<Cluster | undefined> {
   return { context };
 }
 
-export async function onCluster({ context }: Cluster, images: Images): Promise<Place> {
+export async function onCluster({ context }: Cluster, images: Images, decidedWithinMs = DECIDED_WITHIN_MS): Promise<Place> {
   // Other clusters have the images, or fetch them.
   if (context.startsWith('kind-')) await load(Object.values(images), context.slice('kind-'.length));
   let forward: { readonly process: ChildProcess; readonly origin: string } | undefined;
@@ -39,7 +40,7 @@ export async function onCluster({ context }: Cluster, images: Images): Promise<P
   return {
     name: `the cluster ${context}`,
     prepare: async (configMaps: ConfigMaps) => {
-      await must('kubectl', ['apply', '-f', `${WORKSHOP}/cluster.yaml`]);
+      await must('kubectl', ['apply', '-f', join(WORKSHOP, 'cluster.yaml')]);
       for (const [name, data] of Object.entries(configMaps)) {
         const literals = Object.entries(data).map(([key, value]) => `--from-literal=${key}=${value}`);
         await must('kubectl', [...IN_NAMESPACE, 'delete', 'configmap', name, '--ignore-not-found']);
@@ -57,7 +58,7 @@ export async function onCluster({ context }: Cluster, images: Images): Promise<P
       await must('sh', ['-euc', `cd "$1"; ${command}`, 'exercise', WORKSHOP]);
     },
     observe: async (expected) => {
-      const deadline = Date.now() + DECIDED_WITHIN_MS;
+      const deadline = Date.now() + decidedWithinMs;
       for (;;) {
         const seen = await look();
         if (seen !== undefined && isExpected(seen, expected)) return seen;
