@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The examples as pods on podman: each kustomization with the addresses and the trust of this run, first a good model, then bad ones.
 // What is printed has to be what the example's README.md shows.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type PatchOperation, render, type Trust } from '../../test/e2e/pods/manifests.ts';
@@ -36,7 +36,10 @@ async function main(filter: string): Promise<boolean> {
     const keys = { AWS_ACCESS_KEY_ID: S3_CREDENTIALS.accessKeyId, AWS_SECRET_ACCESS_KEY: S3_CREDENTIALS.secretAccessKey, AWS_ENDPOINT_URL: s3.url };
     await using _secret = await createSecret('model-source', keys, join(folder, 'secret.json'));
     const world: World = { models, images: IMAGES, nginx: nginx.url, s3: s3.url, nowhere: '', hub: '', claim, anchors };
-    const scenarios = examples(world).filter(({ title }) => filter === '' || title.startsWith(`${filter}:`));
+    const cache = join(folder, 'node');
+    await mkdir(cache);
+    await chmod(cache, 0o777); // for the gate's user
+    const scenarios = examples(world, cache).filter(({ title }) => filter === '' || title.startsWith(`${filter}:`));
     console.log(COLUMNS);
     for (const [index, scenario] of scenarios.entries()) {
       const row = await observe(scenario, world, folder, `${session}-${index}`);
@@ -75,7 +78,7 @@ async function shows(example: string, printed: readonly string[]): Promise<boole
   return lines.length === printed.length && missingLines(lines, printed.join('\n')).length === 0;
 }
 
-function examples(world: World): readonly Scenario[] {
+function examples(world: World, cache: string): readonly Scenario[] {
   const key: Trust = { kind: 'key', text: world.models.publicKey };
   const stranger: Trust = { kind: 'key', text: world.models.otherPublicKey };
   const certificate: Trust = { kind: 'certificate', text: world.anchors.ca };
@@ -97,6 +100,27 @@ function examples(world: World): readonly Scenario[] {
     mode: args[0] === 'verify' ? 'verify' : 'pull',
     expect,
   });
+  // Podman makes nothing of subPathExpr: the server sees the whole cache, where a kubelet shows it the one model.
+  const digest = world.models.goodDigest.replace('sha256:', '');
+  const variable = { name: 'MODEL_DIGEST', value: digest };
+  const onNode: readonly PatchOperation[] = [
+    { op: 'replace', path: '/spec/volumes/0/hostPath/path', value: cache },
+    { op: 'replace', path: '/spec/initContainers/0/env/0', value: variable },
+    { op: 'replace', path: '/spec/containers/0/env/0', value: variable },
+  ];
+  const cached = (what: string, model: string, before: () => Promise<void> = async () => undefined): Scenario => ({
+    title: `node-cache: ${what}`,
+    source: 's3',
+    trust: key.kind,
+    manifest: async (folder, pod) => {
+      await before();
+      const args = ['pull', `s3://models/${model}/`, '/mnt/models/$(MODEL_DIGEST)', '--expect-digest=sha256:$(MODEL_DIGEST)'];
+      return render(folder, { source: 'node-cache', trust: key, args, patch: onNode }, world.images, pod);
+    },
+    served: `model/${digest}`,
+    mode: 'pull',
+    expect: VERIFIED,
+  });
   const claim = [{ op: 'replace', path: '/spec/volumes/1/persistentVolumeClaim/claimName', value: world.claim }] as const;
   return [
     play('s3', 'a good model', pulled('s3://models/good/'), key, VERIFIED),
@@ -108,5 +132,8 @@ function examples(world: World): readonly Scenario[] {
     play('pvc-certificate', 'a changed file', ['verify', '/mnt/models/certified-changed'], certificate, CHANGED, claim),
     play('private-sigstore', 'a good model', pulled(`${world.nginx}/models/keyless/`), sigstore, VERIFIED),
     play('private-sigstore', 'a changed file', pulled(`${world.nginx}/models/keyless-changed/`), sigstore, CHANGED),
+    cached('the first pod of a node', 'good'),
+    cached('the second, bundle only', 'bundle', () => cp(join(world.models.shelf, 'good/model.sig'), join(world.models.shelf, 'bundle/model.sig'))),
+    cached('changed on the node', 'good', () => appendFile(join(cache, digest, 'config.json'), 'BACKDOOR INJECTION\n')),
   ];
 }

@@ -12,12 +12,14 @@ export type Images = { readonly gate: string; readonly server: string };
 
 /** What a scenario changes in a shipped manifest, the way a user's own overlay would. */
 export type Overlay = {
-  readonly source: 's3' | 'http' | 'pvc' | 'hf' | { readonly example: string };
+  readonly source: Source | { readonly example: string };
   readonly trust: Trust;
   readonly args: readonly string[];
   /** JSON patch operations on the pod, from its spec on. */
   readonly patch?: readonly PatchOperation[];
 };
+
+export type Source = 's3' | 'http' | 'pvc' | 'hf' | 'node-cache';
 
 /** What the ConfigMap of the trust component holds, or no trust component at all. */
 export type Trust = { readonly kind: 'key' | 'certificate' | 'sigstore' | 'warn'; readonly text: string } | { readonly kind: 'none' };
@@ -56,10 +58,11 @@ const OVERLAYS = new Map([
   ['pvc key', 'pvc'],
   ['hf sigstore', 'hf'],
   ['http warn', 'warn'],
+  ['node-cache key', 'node-cache'],
 ]);
 
 /** The overlay where there is one of source and trust; otherwise the components, put together as a user would. */
-function shipped(source: 's3' | 'http' | 'pvc' | 'hf', trust: Trust['kind']): Kustomization {
+function shipped(source: Source, trust: Trust['kind']): Kustomization {
   const overlay = OVERLAYS.get(`${source} ${trust}`);
   if (overlay !== undefined) return { resources: [join(K8S, 'overlays', overlay)] };
   const component = { key: 'trust/key', certificate: 'trust/certificate', sigstore: 'trust/sigstore-private', warn: 'warn', none: undefined }[trust];

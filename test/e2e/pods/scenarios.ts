@@ -38,7 +38,7 @@ export const NOT_PLAYED: readonly (Pick<Scenario, 'source' | 'trust' | 'title'> 
   { source: 's3', trust: 'certificate', title: 'EKS Pod Identity', why: 'needs EKS; its requests: test/source/s3.test.ts' },
   { source: 'any', trust: 'sigstore', title: 'the public-good instance', why: 'nobody here can sign with it; its bundles: test/trust/sigstore.test.ts' },
   { source: 'claim', trust: 'key', title: 'the sidecar that watches', why: 'no native sidecars in podman; beside a server: workshop, exercise 11' },
-  { source: 's3', trust: 'key', title: 'shared claim, node cache', why: 'podman ignores subPath; the gate alone: test/pipeline/concurrent.test.ts' },
+  { source: 's3', trust: 'key', title: 'a claim that replicas share', why: 'podman ignores subPath; alike: examples, node-cache' },
 ];
 
 const VERIFIED = { exitCode: 0, reason: 'verified' };
