@@ -89,6 +89,15 @@ func mount(c *corev1.Container, volume, path string) {
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volume, MountPath: path})
 }
 
+// server is a native sidecar that reads the volume, or none.
+func server(name, volume string) corev1.Container {
+	c := corev1.Container{Name: name, Image: "busybox", RestartPolicy: &always, TerminationMessagePath: "/dev/termination-log"}
+	if volume != "" {
+		c.VolumeMounts = []corev1.VolumeMount{{Name: volume, MountPath: "/srv", ReadOnly: true}}
+	}
+	return c
+}
+
 func withArgs(args ...string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { gate(pod).Args = args }
 }
@@ -133,6 +142,7 @@ const (
 	floor    = "every gate mounts the ConfigMap model-gate-floor"
 	noGate   = "no init container with an image of the list"
 	content  = "has to be mounted by the gate"
+	behind   = "come behind it"
 )
 
 var changes = []change{
@@ -259,6 +269,20 @@ var changes = []change{
 		mount(&early, "models", "/mnt/models")
 		p.Spec.InitContainers = append([]corev1.Container{early}, p.Spec.InitContainers...)
 	}, readOnly},
+	{"a server before the gate", func(p *corev1.Pod) {
+		p.Spec.InitContainers = append([]corev1.Container{server("early", "models")}, p.Spec.InitContainers...)
+	}, behind},
+	{"a server between two gates", func(p *corev1.Pod) {
+		second := *gate(p).DeepCopy()
+		second.Name = "model-gate-lora"
+		p.Spec.InitContainers = append(p.Spec.InitContainers, server("between", "models"), second)
+	}, behind},
+	{"a server that is a sidecar behind the gate", func(p *corev1.Pod) {
+		p.Spec.InitContainers = append(p.Spec.InitContainers, server("late", "models"))
+	}, ""},
+	{"a proxy before the gate, without the model", func(p *corev1.Pod) {
+		p.Spec.InitContainers = append([]corev1.Container{server("proxy", "")}, p.Spec.InitContainers...)
+	}, ""},
 	{"the watching sidecar can write", func(p *corev1.Pod) {
 		for i := range watcher(p).VolumeMounts {
 			watcher(p).VolumeMounts[i].ReadOnly = false

@@ -25,6 +25,7 @@ const Container = v.object({
   resources: v.optional(v.object({ requests: Quantities, limits: Quantities }), {}),
   ports: v.optional(v.array(v.object({ hostPort: v.optional(v.number()) })), []),
   terminationMessagePolicy: v.optional(v.string()),
+  restartPolicy: v.optional(v.string()),
 });
 const PodSpec = v.object({
   hostNetwork: v.optional(v.boolean()),
@@ -115,6 +116,10 @@ function houseRules(spec: PodSpec): readonly string[] {
     }
     if (container.securityContext.readOnlyRootFilesystem !== true) problems.push(`${container.name}: writable root filesystem`);
     if (!/:[^/]+$/.test(container.image) || container.image.endsWith(':latest')) problems.push(`${container.name}: image without a fixed tag`);
+  }
+  const sidecar = spec.initContainers.findIndex(({ restartPolicy }) => restartPolicy === 'Always');
+  if (sidecar !== -1 && spec.initContainers.slice(sidecar).some(({ restartPolicy }) => restartPolicy !== 'Always')) {
+    problems.push('a sidecar comes before an init container, and would wait for what that one brings');
   }
   // The gate is an init container, or all there is of a Job's pod.
   for (const container of [...spec.initContainers, ...spec.containers.filter(({ name }) => name.startsWith('model-gate'))]) {
