@@ -166,18 +166,27 @@ type Kustomization = { readonly resources: readonly string[]; readonly component
 
 /** Every name gets the prefix, because podman has one set of names for all pods. */
 async function kustomize(folder: string, prefix: string, { resources, components = [], ...rest }: Kustomization, images: Images): Promise<string> {
+  // A layer of its own, as what a component generates can only be replaced above it.
+  await writeKustomization(join(folder, 'shipped'), { resources, components });
+  await writeKustomization(folder, {
+    namePrefix: `${prefix}-`,
+    resources: [join(folder, 'shipped')],
+    images: [image('model-gate', images.gate), image('docker.io/library/busybox', images.server)],
+    ...rest,
+  });
+  return (await must('kustomize', ['build', folder])).split(SEPARATOR).map(podOf).map(ownVolume).join(SEPARATOR);
+}
+
+async function writeKustomization(folder: string, { resources, components = [], ...rest }: Kustomization): Promise<void> {
+  const from = (path: string): string => relative(folder, path); // it takes no absolute ones
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
-    namePrefix: `${prefix}-`,
-    resources: resources.map((path) => relative(folder, path)), // it takes no absolute ones
-    components: components.map((path) => relative(folder, path)),
-    images: [image('model-gate', images.gate), image('docker.io/library/busybox', images.server)],
-    ...rest,
+    resources: resources.map(from),
+    components: components.map(from),
   };
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization, null, 2));
-  return (await must('kustomize', ['build', folder])).split(SEPARATOR).map(podOf).map(ownVolume).join(SEPARATOR);
+  await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify({ ...kustomization, ...rest }, null, 2));
 }
 
 const Deployment = v.object({
