@@ -61,14 +61,16 @@ function s3Secret(endpoint: string): Record<string, string> {
 }
 
 function print(row: Row): void {
-  console.log(line(row.source, row.trust, row.title, String(row.exitCode), row.reason, row.server, row.seconds.toFixed(1)));
+  // A running server was asked for every file.
+  const server = row.server === 'running' ? 'answers' : row.server === 'created' ? 'not started' : row.server;
+  console.log(line(row.source, row.trust, row.title, String(row.exitCode), row.reason, server, row.seconds.toFixed(1)));
   if (row.problems.length === 0) return;
   for (const problem of row.problems) console.log(`  WRONG: ${problem}`);
   console.log(row.log.replace(/^/gm, '    | '));
 }
 
 function line(source: string, trust: string, title: string, exit: string, reason: string, server: string, seconds = ''): string {
-  return `${source.padEnd(6)} ${trust.padEnd(11)} ${title.padEnd(60)} ${exit.padStart(4)}  ${reason.padEnd(22)} ${server.padEnd(8)} ${seconds}`.trimEnd();
+  return `${source.padEnd(6)} ${trust.padEnd(11)} ${title.padEnd(60)} ${exit.padStart(4)}  ${reason.padEnd(22)} ${server.padEnd(11)} ${seconds}`.trimEnd();
 }
 
 /** The shelf's models as repositories of a hub. */
