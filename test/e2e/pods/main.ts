@@ -70,7 +70,7 @@ function print(row: Row): void {
 }
 
 function line(source: string, trust: string, title: string, exit: string, reason: string, server: string, seconds = ''): string {
-  return `${source.padEnd(6)} ${trust.padEnd(11)} ${title.padEnd(60)} ${exit.padStart(4)}  ${reason.padEnd(22)} ${server.padEnd(11)} ${seconds}`.trimEnd();
+  return `${source.padEnd(6)} ${trust.padEnd(11)} ${title.padEnd(63)} ${exit.padStart(4)}  ${reason.padEnd(22)} ${server.padEnd(11)} ${seconds}`.trimEnd();
 }
 
 /** The shelf's models as repositories of a hub. */

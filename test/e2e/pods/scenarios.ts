@@ -36,7 +36,7 @@ export type Scenario = {
 export const NOT_PLAYED: readonly (Pick<Scenario, 'source' | 'trust' | 'title'> & { readonly why: string })[] = [
   { source: 's3', trust: 'sigstore', title: 'the role of a service account (IRSA)', why: 'needs EKS; its requests: test/source/s3.test.ts' },
   { source: 's3', trust: 'certificate', title: 'EKS Pod Identity', why: 'needs EKS; its requests: test/source/s3.test.ts' },
-  { source: 'any', trust: 'sigstore', title: 'the public-good instance', why: 'nobody here can sign with it; its bundles: test/trust/sigstore.test.ts' },
+  { source: 'any', trust: 'sigstore', title: 'the public-good instance', why: 'takes no signatures from tests; alike: the private instance above' },
   { source: 'claim', trust: 'key', title: 'the sidecar that watches', why: 'no native sidecars in podman; beside a server: workshop, exercise 11' },
   { source: 's3', trust: 'key', title: 'a claim that replicas share', why: 'podman ignores subPath; alike: examples, node-cache' },
 ];
