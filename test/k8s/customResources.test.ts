@@ -193,6 +193,25 @@ describe('custom resources of k8s/', () => {
   });
 });
 
+describe('the policies in ConfigMaps', () => {
+  const maps = ['kserve/policies', 'kserve/local-model-cache/storage-container', 'admission/namespace/floor']
+    .flatMap((file) => documents(`${file}.yaml`).filter(({ kind }) => kind === 'ConfigMap'))
+    .map((document) => v.parse(PolicyMap, document));
+
+  it('are policies', () => {
+    expect(maps).toHaveLength(4);
+    const texts = [...maps.map(({ data }) => data['policy.yaml']), read('vllm/policy.yaml'), read('components/warn/policy.yaml')];
+    for (const policy of texts) expect(readPolicy(Buffer.from(policy), 'the example', 'policy').rules).not.toHaveLength(0);
+  });
+
+  it('have a rule for what LocalModelCache downloads', () => {
+    const cached = maps.find(({ metadata }) => metadata.namespace === 'kserve-localmodel-jobs')?.data['policy.yaml'] ?? '';
+    for (const source of ['oms+s3://models/iris/v3', 'oms+https://models.example.com/iris.tgz', 'oms+hf://example-org/iris']) {
+      expect(ruleOf(cached, source), source).toBeDefined();
+    }
+  });
+});
+
 describe('the policy of vLLM', () => {
   it('has a rule of its own for each model of the deployment', () => {
     const [deployment] = documents('vllm/deployment.yaml');
