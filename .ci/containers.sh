@@ -5,6 +5,7 @@
 BASE_IMAGE=localhost/model-gate-base:node-$(node -p process.versions.node)
 GATE_IMAGE=localhost/model-gate:ci
 SERVER_IMAGE=localhost/model-gate-busybox:ci
+S3_IMAGE=localhost/model-gate-versitygw:ci
 WORKSHOP_IMAGE=localhost/model-gate-workshop-server:ci
 
 # build CONTEXT ARGUMENT...: builds quietly, shows the log only when it fails.
@@ -43,6 +44,18 @@ build_server() {
   install -D -m 755 /bin/busybox "$folder/bin/busybox"
   printf 'FROM scratch\nCOPY bin/ /bin/\n' >"$folder/Dockerfile"
   build "$folder" --timestamp 0 --tag "$SERVER_IMAGE"
+  rm -rf "$folder"
+}
+
+# The stand-in for versitygw's image: the program where that image has it, and the libraries it is linked with.
+build_s3() {
+  local folder program file
+  folder=$(mktemp -d)
+  program=$cache/bin/versitygw
+  install -D -m 755 "$program" "$folder/root/usr/local/bin/versitygw"
+  ldd "$program" | grep -oE '/[^ ]+' | while read -r file; do install -D -m 755 "$file" "$folder/root$file"; done
+  printf 'FROM scratch\nCOPY root/ /\n' >"$folder/Dockerfile"
+  build "$folder" --timestamp 0 --tag "$S3_IMAGE"
   rm -rf "$folder"
 }
 

@@ -6,6 +6,7 @@
 need_manifest_tools
 need_servers
 need_reference_signer
+need_dist
 prepare_containers
 build_server
 podman image exists "$GATE_IMAGE" || die "there is no $GATE_IMAGE; run .ci/stages/image.sh first"

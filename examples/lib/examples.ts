@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The examples as pods on podman: each kustomization with the addresses and the trust of this run, first a good model, then bad ones.
 // What is printed has to be what the example's README.md shows.
-import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Overlay, type PatchOperation, render } from '../../test/e2e/pods/manifests.ts';
+import { type PatchOperation, render, type Trust } from '../../test/e2e/pods/manifests.ts';
 import { makeModels } from '../../test/e2e/pods/models.ts';
 import { observe, type Row } from '../../test/e2e/pods/observe.ts';
 import { createClaim, createSecret, removeVolumes } from '../../test/e2e/pods/podman.ts';
-import { must } from '../../test/e2e/pods/process.ts';
 import type { Scenario, World } from '../../test/e2e/pods/scenarios.ts';
 import { S3_CREDENTIALS, startNginx, startS3 } from '../../test/e2e/pods/servers.ts';
-import { makeToken, startSigstoreServer } from '../../test/servers/sigstoreServer.ts';
-import { CODE_SIGNING, email, issue, keyPair, pem, root } from '../../test/trust/pki.ts';
+import { signOtherwise } from '../../test/e2e/pods/signOtherwise.ts';
 import { missingLines } from '../workshop/run/exercise.ts';
 
 const IMAGES = { gate: process.env['E2E_IMAGE'] ?? 'model-gate:dev', server: process.env['E2E_SERVER_IMAGE'] ?? 'docker.io/library/busybox:1.37.0' };
-const PROGRAM = new URL('../../dist/main.js', import.meta.url).pathname;
 const VERIFIED = { exitCode: 0, reason: 'verified' };
 const COLUMNS = `${'example'.padEnd(40)} exit  ${'reason'.padEnd(18)} server`;
 const CHANGED = { exitCode: 1, reason: 'DIGEST_MISMATCH' };
@@ -32,15 +29,17 @@ async function main(filter: string): Promise<boolean> {
   let passed = 0;
   try {
     const models = await makeModels(folder);
-    const ca = await certify(models.shelf, folder);
-    const trustedRoot = await signKeyless(models.shelf, folder);
+    const anchors = await signOtherwise(models.shelf, folder);
     await using nginx = await startNginx(join(folder, 'nginx'), join(folder, 'shelf'));
     await using s3 = await startS3(join(folder, 'shelf'));
     await createClaim(claim, models.shelf, join(folder, 'claim.tar'));
     const keys = { AWS_ACCESS_KEY_ID: S3_CREDENTIALS.accessKeyId, AWS_SECRET_ACCESS_KEY: S3_CREDENTIALS.secretAccessKey, AWS_ENDPOINT_URL: s3.url };
     await using _secret = await createSecret('model-source', keys, join(folder, 'secret.json'));
-    const world: World = { models, images: IMAGES, nginx: nginx.url, s3: s3.url, nowhere: '', claim };
-    const scenarios = examples(world, { ca, trustedRoot }).filter(({ title }) => filter === '' || title.startsWith(`${filter}:`));
+    const world: World = { models, images: IMAGES, nginx: nginx.url, s3: s3.url, nowhere: '', hub: '', claim, anchors };
+    const cache = join(folder, 'node');
+    await mkdir(cache);
+    await chmod(cache, 0o777); // for the gate's user
+    const scenarios = examples(world, cache).filter(({ title }) => filter === '' || title.startsWith(`${filter}:`));
     console.log(COLUMNS);
     for (const [index, scenario] of scenarios.entries()) {
       const row = await observe(scenario, world, folder, `${session}-${index}`);
@@ -79,25 +78,47 @@ async function shows(example: string, printed: readonly string[]): Promise<boole
   return lines.length === printed.length && missingLines(lines, printed.join('\n')).length === 0;
 }
 
-function examples(world: World, trust: { readonly ca: string; readonly trustedRoot: string }): readonly Scenario[] {
-  const key: Overlay['trust'] = { kind: 'key', pem: world.models.publicKey };
-  const stranger: Overlay['trust'] = { kind: 'key', pem: world.models.otherPublicKey };
-  const certificate: Overlay['trust'] = { kind: 'file', name: 'root.pem', text: trust.ca };
-  const sigstore: Overlay['trust'] = { kind: 'file', name: 'trusted_root.json', text: trust.trustedRoot };
+function examples(world: World, cache: string): readonly Scenario[] {
+  const key: Trust = { kind: 'key', text: world.models.publicKey };
+  const stranger: Trust = { kind: 'key', text: world.models.otherPublicKey };
+  const certificate: Trust = { kind: 'certificate', text: world.anchors.ca };
+  const sigstore: Trust = { kind: 'sigstore', text: world.anchors.trustedRoot };
   const pulled = (address: string): readonly string[] => ['pull', address, '/mnt/models/model'];
   const play = (
     example: string,
     what: string,
     args: readonly string[],
-    anchors: Overlay['trust'],
+    trust: Trust,
     expect: Scenario['expect'],
     patch: readonly PatchOperation[] = [],
   ): Scenario => ({
     title: `${example}: ${what}`,
-    manifest: (folder, pod) => render(folder, { source: { example }, trust: anchors, args, patch }, world.images, pod),
+    source: example,
+    trust: trust.kind,
+    manifest: (folder, pod) => render(folder, { source: { example }, trust, args, patch }, world.images, pod),
     served: args[0] === 'verify' ? (args[1] ?? '').replace('/mnt/models/', '') : 'model',
     mode: args[0] === 'verify' ? 'verify' : 'pull',
     expect,
+  });
+  // Podman expands no $(VARIABLE) in arguments, and makes nothing of subPathExpr: the server sees the whole cache, on a kubelet the one model.
+  const digest = world.models.goodDigest.replace('sha256:', '');
+  const onNode: readonly PatchOperation[] = [
+    { op: 'replace', path: '/spec/volumes/0/hostPath/path', value: cache },
+    { op: 'remove', path: '/spec/initContainers/0/env/0' },
+    { op: 'remove', path: '/spec/containers/0/env/0' },
+  ];
+  const cached = (what: string, model: string, before: () => Promise<void> = async () => undefined): Scenario => ({
+    title: `node-cache: ${what}`,
+    source: 's3',
+    trust: key.kind,
+    manifest: async (folder, pod) => {
+      await before();
+      const args = ['pull', `s3://models/${model}/`, `/mnt/models/${digest}`, `--expect-digest=sha256:${digest}`];
+      return render(folder, { source: 'node-cache', trust: key, args, patch: onNode }, world.images, pod);
+    },
+    served: `model/${digest}`,
+    mode: 'pull',
+    expect: VERIFIED,
   });
   const claim = [{ op: 'replace', path: '/spec/volumes/1/persistentVolumeClaim/claimName', value: world.claim }] as const;
   return [
@@ -110,47 +131,8 @@ function examples(world: World, trust: { readonly ca: string; readonly trustedRo
     play('pvc-certificate', 'a changed file', ['verify', '/mnt/models/certified-changed'], certificate, CHANGED, claim),
     play('private-sigstore', 'a good model', pulled(`${world.nginx}/models/keyless/`), sigstore, VERIFIED),
     play('private-sigstore', 'a changed file', pulled(`${world.nginx}/models/keyless-changed/`), sigstore, CHANGED),
+    cached('the first pod of a node', 'good'),
+    cached('the second, bundle only', 'bundle', () => cp(join(world.models.shelf, 'good/model.sig'), join(world.models.shelf, 'bundle/model.sig'))),
+    cached('changed on the node', 'good', () => appendFile(join(cache, digest, 'config.json'), 'BACKDOOR INJECTION\n')),
   ];
-}
-
-/** A copy of the good model under another kind of signature, and one of which a file was changed afterwards. */
-async function sign(shelf: string, name: string, args: readonly string[], env: Record<string, string> = {}): Promise<void> {
-  const model = join(shelf, name);
-  await cp(join(shelf, 'good'), model, { recursive: true });
-  await rm(join(model, 'model.sig'));
-  await must(process.execPath, [PROGRAM, 'sign', args[0] ?? '', model, ...args.slice(1)], { env });
-  await cp(model, `${model}-changed`, { recursive: true });
-  await appendFile(join(`${model}-changed`, 'config.json'), 'BACKDOOR INJECTION\n');
-}
-
-/** The signer's name is the one the trust component asks for. */
-async function certify(shelf: string, folder: string): Promise<string> {
-  const ca = await root();
-  const from = new Date(Date.now() - 60_000);
-  const to = new Date(Date.now() + 3_600_000);
-  const signer = await issue({
-    issuer: ca,
-    ca: false,
-    keyUsage: ['digitalSignature'],
-    purposes: [CODE_SIGNING],
-    names: [email('release@example.com')],
-    key: keyPair('P-256'),
-    from,
-    to,
-  });
-  const [key, certificate] = [join(folder, 'certified.key'), join(folder, 'certified.pem')];
-  await writeFile(key, signer.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  await writeFile(certificate, pem(signer));
-  await sign(shelf, 'certified', ['certificate', '--private-key', key, '--signing-certificate', certificate]);
-  return pem(ca);
-}
-
-/** Identity and issuer are those the trust component asks for. */
-async function signKeyless(shelf: string, folder: string): Promise<string> {
-  await using sigstore = await startSigstoreServer();
-  const config = join(folder, 'trust-config.json');
-  await writeFile(config, JSON.stringify(sigstore.trustConfig()));
-  const SIGSTORE_ID_TOKEN = makeToken({ iss: 'https://dex.example.com', email: 'release@example.com', email_verified: true });
-  await sign(shelf, 'keyless', ['sigstore', '--trust-config', config], { SIGSTORE_ID_TOKEN });
-  return JSON.stringify(sigstore.instance.trustedRoot);
 }

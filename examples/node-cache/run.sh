@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
-# Rendered and validated, not run: see README.md.
-exec bash "$(dirname "$0")/../lib/render.sh" node-cache k8s/overlays/node-cache
+# This example on podman: the first pod of a node, the second, and one after somebody changed a file.
+exec bash "$(dirname "$0")/../lib/run.sh" node-cache

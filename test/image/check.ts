@@ -116,6 +116,11 @@ function checkSize(): void {
     const sum = megabytes.reduce((total, size) => total + size, 0);
     const layers = megabytes.map((size) => size.toFixed(2)).join(' + ');
     check(`at most ${promised.limits.compressed_megabytes} MB compressed`, sum <= promised.limits.compressed_megabytes, `${sum.toFixed(2)} MB = ${layers}`);
+    const told = (path: string, pattern: RegExp): number => Number(pattern.exec(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8'))?.[1]);
+    const page = told('docs/image.md', /^\| together \| ([\d.]+) \|/m);
+    check('docs/image.md tells this size', Math.abs(page - sum) < 0.5, `${page} MB`);
+    const readme = told('README.md', /takes (\d+) MB compressed/);
+    check('README.md tells this size', Math.abs(readme - sum) < 1, `${readme} MB`);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -6,6 +6,10 @@ import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { envName, OPTION_NAMES, optionOf } from '../../src/plan/options.ts';
+import { parseSourceUri } from '../../src/plan/uri.ts';
+import { ruleFor } from '../../src/policy/evaluate.ts';
+import { sourceName } from '../../src/policy/match.ts';
+import { readPolicy } from '../../src/policy/read.ts';
 
 const K8S = resolve(import.meta.dirname, '../../k8s');
 
@@ -37,6 +41,8 @@ const StorageContainer = v.strictObject({
   image,
   imagePullPolicy: v.optional(text),
   env: v.array(EnvVar),
+  /** KServe sets it where it makes the container itself. */
+  terminationMessagePolicy: v.optional(v.literal('FallbackToLogsOnError')),
   resources: Resources,
   securityContext: Restricted,
 });
@@ -62,7 +68,10 @@ const ClusterStorageContainer = v.strictObject({
   kind: v.literal('ClusterStorageContainer'),
   metadata: v.strictObject({ name: text }),
   spec: v.strictObject({
-    container: v.union([StorageContainer, v.strictObject({ name: v.literal('storage-initializer'), image: text, resources: Resources })]),
+    container: v.union([
+      StorageContainer,
+      v.strictObject({ name: v.literal('storage-initializer'), image: text, imagePullPolicy: text, resources: Resources }),
+    ]),
     supportedUriFormats: v.pipe(v.array(UriFormat), v.minLength(1)),
     workloadType: v.optional(v.picklist(['initContainer', 'localModelDownloadJob'])),
     supportsMultiModelDownload: v.optional(v.boolean()),
@@ -80,7 +89,7 @@ const InferenceService = v.strictObject({
   spec: v.strictObject({
     predictor: v.strictObject({
       serviceAccountName: v.optional(text),
-      automountServiceAccountToken: v.optional(v.literal(false)),
+      automountServiceAccountToken: v.literal(false),
       storageContainerName: v.optional(text),
       storageUris: v.optional(v.array(v.strictObject({ uri: text, mountPath: v.pipe(v.string(), v.startsWith('/mnt/models/')) }))),
       model: v.optional(Model),
@@ -99,6 +108,7 @@ const LLMInferenceService = v.strictObject({
     model: v.strictObject({ uri: llmUri, name: text, lora: v.strictObject({ adapters: v.array(v.strictObject({ name: text, uri: llmUri })) }) }),
     replicas: v.number(),
     template: v.strictObject({
+      automountServiceAccountToken: v.literal(false),
       serviceAccountName: text,
       initContainers: v.tuple([Gate]),
       containers: v.tuple([v.strictObject({ name: v.literal('main'), env: v.array(EnvVar) })]),
@@ -123,15 +133,24 @@ const ModelValidation = v.strictObject({
     continuousValidation: v.optional(v.strictObject({ enabled: v.boolean(), interval: v.pipe(v.string(), v.regex(/^\d+[mh]$/)) })),
   }),
 });
+const PolicyMap = v.object({ metadata: v.object({ namespace: text }), data: v.object({ 'policy.yaml': text }) });
 const Custom = v.variant('kind', [ClusterStorageContainer, InferenceService, LLMInferenceService, ModelValidation]);
 
 const custom = [
   'kserve/storage-containers',
   'kserve/default/storage-containers',
+  'kserve/local-model-cache/storage-container',
   'kserve/inference-services',
   'kserve/llm-inference-services',
   'operator/validations',
-].flatMap((file) => documents(`${file}.yaml`).map((document) => ({ file, document })));
+].flatMap((file) =>
+  documents(`${file}.yaml`)
+    .filter(({ kind }) => kind !== 'ConfigMap')
+    .map((document) => ({ file, document })),
+);
+
+/** What the stock container claims once our patch has been applied to it. */
+const STOCK = v.parse(v.object({ spec: v.object({ supportedUriFormats: v.array(UriFormat) }) }), parse(read('kserve/stock-formats.yaml'))).spec;
 
 describe('custom resources of k8s/', () => {
   it.each(custom)('have the structure their project documents: $file $document.metadata.name', ({ document }) => {
@@ -139,14 +158,69 @@ describe('custom resources of k8s/', () => {
     expect(parsed.success ? '' : v.summarize(parsed.issues)).toBe('');
   });
 
-  it('gives no scheme to two storage containers of the same kind', () => {
-    const formats = custom
-      .flatMap(({ file, document }) => (document['kind'] === 'ClusterStorageContainer' ? [{ file, parsed: v.parse(ClusterStorageContainer, document) }] : []))
-      .flatMap(({ file, parsed: { spec } }) =>
-        spec.supportedUriFormats.map((format) => `${file} ${spec.workloadType ?? 'initContainer'} ${JSON.stringify(format)}`),
-      );
-    expect(formats.length).toBeGreaterThan(8);
-    expect(new Set(formats).size).toBe(formats.length);
+  it.each(['s3', 'https', 'hf'])('leave oms+%s:// to one storage container, beside the patched stock one', (scheme) => {
+    const claiming = [STOCK, ...storageContainers('kserve/storage-containers')].filter((spec) => claims(spec, `oms+${scheme}://models.example.com/iris/v3`));
+    expect(claiming).toHaveLength(1);
+    expect(STOCK).not.toBe(claiming[0]);
+  });
+
+  it.each(['s3', 'https', 'http', 'hf', 'gs', 'hdfs', 'webhdfs', 'modelscope'])('leave %s:// to one storage container, where all is gated', (scheme) => {
+    expect(storageContainers('kserve/default/storage-containers').filter((spec) => claims(spec, `${scheme}://models.example.com/iris/v3`))).toHaveLength(1);
+  });
+
+  it('take nothing from the stock container that it claimed before the patch', () => {
+    for (const uri of [
+      'gs://a/b',
+      's3://a/b',
+      'hdfs://a/b',
+      'hf://a/b',
+      'modelscope://a/b',
+      'webhdfs://a/b',
+      'https://a.blob.core.windows.net/b',
+      'http://a/b',
+    ])
+      expect(claims(STOCK, uri), uri).toBe(true);
+  });
+
+  it('have a rule in the policy of their namespace for each model they name', () => {
+    const policies = documents('kserve/policies.yaml').map((document) => v.parse(PolicyMap, document));
+    const models = custom.flatMap(({ document }) => sourcesOf(v.parse(Custom, document)));
+    expect(models.length).toBeGreaterThan(6);
+    for (const { namespace, source } of models) {
+      const text = policies.find(({ metadata }) => metadata.namespace === namespace)?.data['policy.yaml'] ?? '';
+      expect(ruleOf(text, source), `${source} in ${namespace}`).toBeDefined();
+    }
+  });
+});
+
+describe('the policies in ConfigMaps', () => {
+  const maps = ['kserve/policies', 'kserve/local-model-cache/storage-container', 'admission/namespace/floor']
+    .flatMap((file) => documents(`${file}.yaml`).filter(({ kind }) => kind === 'ConfigMap'))
+    .map((document) => v.parse(PolicyMap, document));
+
+  it('are policies', () => {
+    expect(maps).toHaveLength(4);
+    const texts = [...maps.map(({ data }) => data['policy.yaml']), read('vllm/policy.yaml'), read('components/warn/policy.yaml')];
+    for (const policy of texts) expect(readPolicy(Buffer.from(policy), 'the example', 'policy').rules).not.toHaveLength(0);
+  });
+
+  it('have a rule for what LocalModelCache downloads', () => {
+    const cached = maps.find(({ metadata }) => metadata.namespace === 'kserve-localmodel-jobs')?.data['policy.yaml'] ?? '';
+    for (const source of ['oms+s3://models/iris/v3', 'oms+https://models.example.com/iris.tgz', 'oms+hf://example-org/iris']) {
+      expect(ruleOf(cached, source), source).toBeDefined();
+    }
+  });
+});
+
+describe('the policy of vLLM', () => {
+  it('has a rule of its own for each model of the deployment', () => {
+    const [deployment] = documents('vllm/deployment.yaml');
+    const { spec } = v.parse(
+      v.object({ spec: v.object({ template: v.object({ spec: v.object({ initContainers: v.array(v.object({ args: v.array(text) })) }) }) }) }),
+      deployment,
+    );
+    const rules = spec.template.spec.initContainers.map(({ args }) => ruleOf(read('vllm/policy.yaml'), args[1] ?? '')?.name);
+    expect(rules).toEqual(['base model', 'adapters', 'draft model']);
   });
 });
 
@@ -197,6 +271,8 @@ describe('values for charts', () => {
     }),
     'llm-d-modelservice': v.strictObject({
       modelArtifacts: v.strictObject({ name: text, uri: v.pipe(v.string(), v.startsWith('pvc://')), mountPath: text }),
+      // The chart makes prefill pods by itself, and would make them without a gate.
+      prefill: v.strictObject({ create: v.literal(false) }),
       decode: v.strictObject({
         replicas: v.number(),
         initContainers: v.tuple([Gate]),
@@ -244,6 +320,37 @@ describe('the lists of the admission policy', () => {
     expect([...new Set(variables)].toSorted()).toEqual(wanted.map(envName).toSorted());
   });
 });
+
+/** KServe's way: the beginning of the URI, or an expression anywhere in it. */
+function claims({ supportedUriFormats }: { readonly supportedUriFormats: readonly v.InferOutput<typeof UriFormat>[] }, uri: string): boolean {
+  return supportedUriFormats.some((format) => ('prefix' in format ? uri.startsWith(format.prefix) : new RegExp(format.regex).test(uri)));
+}
+
+function storageContainers(file: string): readonly v.InferOutput<typeof ClusterStorageContainer>['spec'][] {
+  return documents(`${file}.yaml`).map((document) => v.parse(ClusterStorageContainer, document).spec);
+}
+
+function ruleOf(policy: string, source: string): ReturnType<typeof ruleFor> {
+  const spec = parseSourceUri(source, '/mnt/pvc');
+  return ruleFor(readPolicy(Buffer.from(policy), 'the example', 'policy'), {
+    name: sourceName(spec, spec.kind === 'file' ? source : undefined),
+    modelName: undefined,
+  });
+}
+
+/** The models of a service, as the gate will be asked for them. */
+function sourcesOf(resource: v.InferOutput<typeof Custom>): readonly { readonly namespace: string; readonly source: string }[] {
+  if (resource.kind === 'InferenceService') {
+    const { model, storageUris = [], initContainers = [] } = resource.spec.predictor;
+    // KServe makes the URI of a storage spec with the bucket of the secret.
+    const stored = model?.storage === undefined ? [] : [`s3://models/${model.storage.path}`];
+    const sources = [...stored, ...(model?.storageUri === undefined ? [] : [model.storageUri]), ...storageUris.map(({ uri }) => uri)];
+    return [...sources, ...initContainers.map(({ args }) => args?.[1] ?? '')].map((source) => ({ namespace: resource.metadata.namespace, source }));
+  }
+  if (resource.kind !== 'LLMInferenceService') return [];
+  const { uri, lora } = resource.spec.model;
+  return [uri, ...lora.adapters.map((adapter) => adapter.uri)].map((source) => ({ namespace: resource.metadata.namespace, source }));
+}
 
 function read(path: string): string {
   return readFileSync(join(K8S, path), 'utf8');

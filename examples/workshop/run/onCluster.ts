@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The exercises on a cluster: the README's commands as they stand, and kubectl to look at what came of them.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { reasonOf } from '../../../test/e2e/pods/observe.ts';
 import { freePort, must, run } from '../../../test/e2e/pods/process.ts';
 import { type Outcome, WORKSHOP } from './exercise.ts';
-import { ask, type ConfigMaps, type Place, type Seen } from './place.ts';
+import { ask, type ConfigMaps, type Place, present, type Seen } from './place.ts';
+import type { Images } from './podmanPods.ts';
 
 export type Cluster = { readonly context: string };
 
@@ -25,8 +27,9 @@ export async function findCluster(any: boolean): Promise<Cluster | undefined> {
   return { context };
 }
 
-export async function onCluster({ context }: Cluster, images: { readonly gate: string; readonly server: string }): Promise<Place> {
-  if (context.startsWith('kind-')) await must('kind', ['load', 'docker-image', images.gate, images.server, '--name', context.slice('kind-'.length)]);
+export async function onCluster({ context }: Cluster, images: Images, decidedWithinMs = DECIDED_WITHIN_MS): Promise<Place> {
+  // Other clusters have the images, or fetch them.
+  if (context.startsWith('kind-')) await load(Object.values(images), context.slice('kind-'.length));
   let forward: { readonly process: ChildProcess; readonly origin: string } | undefined;
 
   const removePods = async (...names: readonly string[]): Promise<void> => {
@@ -37,7 +40,7 @@ export async function onCluster({ context }: Cluster, images: { readonly gate: s
   return {
     name: `the cluster ${context}`,
     prepare: async (configMaps: ConfigMaps) => {
-      await must('kubectl', ['apply', '-f', `${WORKSHOP}/cluster.yaml`]);
+      await must('kubectl', ['apply', '-f', join(WORKSHOP, 'cluster.yaml')]);
       for (const [name, data] of Object.entries(configMaps)) {
         const literals = Object.entries(data).map(([key, value]) => `--from-literal=${key}=${value}`);
         await must('kubectl', [...IN_NAMESPACE, 'delete', 'configmap', name, '--ignore-not-found']);
@@ -55,7 +58,7 @@ export async function onCluster({ context }: Cluster, images: { readonly gate: s
       await must('sh', ['-euc', `cd "$1"; ${command}`, 'exercise', WORKSHOP]);
     },
     observe: async (expected) => {
-      const deadline = Date.now() + DECIDED_WITHIN_MS;
+      const deadline = Date.now() + decidedWithinMs;
       for (;;) {
         const seen = await look();
         if (seen !== undefined && isExpected(seen, expected)) return seen;
@@ -78,6 +81,11 @@ export async function onCluster({ context }: Cluster, images: { readonly gate: s
       console.log('\nClean up: kubectl delete namespace ml-workshop');
     },
   };
+}
+
+async function load(images: readonly string[], cluster: string): Promise<void> {
+  for (const image of images) await present('docker', image);
+  await must('kind', ['load', 'docker-image', ...images, '--name', cluster], { timeoutMs: 300_000 });
 }
 
 const Terminated = v.object({ exitCode: v.number(), message: v.optional(v.string(), '') });

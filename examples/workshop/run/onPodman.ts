@@ -5,17 +5,18 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { reasonOf } from '../../../test/e2e/pods/observe.ts';
-import { createClaim, type Played, play, removePod, removeVolumes } from '../../../test/e2e/pods/podman.ts';
+import { createClaim, createSecret, type Played, play, removePod, removeVolumes } from '../../../test/e2e/pods/podman.ts';
 import { freePort, must, run } from '../../../test/e2e/pods/process.ts';
 import { WORKSHOP } from './exercise.ts';
-import { ask, type ConfigMaps, type Place } from './place.ts';
-import { adapt, type Images, PREFIX, render } from './podmanPods.ts';
+import { ask, type ConfigMaps, type Place, present } from './place.ts';
+import { adapt, type Images, PREFIX, render, secretsOf } from './podmanPods.ts';
 
 const WORKLOAD = `${PREFIX}-ml-workload`;
 const CLAIM = `${PREFIX}-model-storage`;
 
 export async function onPodman(images: Images): Promise<Place> {
-  for (const image of Object.values(images)) await must('podman', ['image', 'exists', image]);
+  for (const image of Object.values(images)) await present('podman', image);
+  const held = new AsyncDisposableStack(); // Secrets
   const folder = await mkdtemp(join(tmpdir(), 'model-gate-workshop-'));
   const terminationLog = join(folder, 'termination-log');
   const ports = { server: await freePort(), source: await freePort(), watch: await freePort() };
@@ -54,7 +55,9 @@ export async function onPodman(images: Images): Promise<Place> {
       const [, flag, path] = /^kubectl apply -([kf]) (\S+)$/.exec(command) ?? [];
       const [, script] = /^kubectl -n ml-workshop exec model-helper -- sh -c '(.+)'$/.exec(command) ?? [];
       if (flag === 'k' && path !== undefined) {
-        manifest = adapt(await render(join(WORKSHOP, path)), configMaps, settings);
+        const rendered = await render(join(WORKSHOP, path));
+        for (const [name, values] of secretsOf(rendered)) held.use(await createSecret(name, values, join(folder, 'secret.json')));
+        manifest = adapt(rendered, configMaps, settings);
         await playWorkload();
       } else if (flag === 'f' && path !== undefined) {
         const source = adapt(await readFile(join(WORKSHOP, path), 'utf8'), configMaps, settings);
@@ -83,6 +86,7 @@ export async function onPodman(images: Images): Promise<Place> {
     predict: (text) => ask(`http://127.0.0.1:${ports.server}`, text, Date.now() + (played?.server === 'running' ? 20_000 : 0)),
     [Symbol.asyncDispose]: async () => {
       await removeAll();
+      await held.disposeAsync();
       await rm(folder, { recursive: true });
     },
   };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
+import { must, run } from '../../../test/e2e/pods/process.ts';
 import type { Outcome } from './exercise.ts';
 
 export type ConfigMaps = Readonly<Record<string, Readonly<Record<string, string>>>>;
@@ -21,6 +22,13 @@ export interface Place extends AsyncDisposable {
   observe(expected: Outcome): Promise<Seen>;
   /** Asks the server what kind of file a text is; undefined when there is no answer. */
   predict(text: string): Promise<Answer | undefined>;
+}
+
+/** Has the engine fetch an image of a registry that it does not have; one that is built has to be there. */
+export async function present(engine: 'docker' | 'podman', image: string): Promise<void> {
+  if ((await run(engine, ['image', 'inspect', image])).code === 0) return;
+  if (!image.startsWith('docker.io/')) throw new Error(`${engine} has no image ${image}; README.md has the command that builds it`);
+  await must(engine, ['pull', '--quiet', image], { timeoutMs: 300_000 });
 }
 
 const Health = v.object({ files: v.array(v.string()) });

@@ -4,7 +4,8 @@ import { parseAllDocuments, stringify } from 'yaml';
 import { must, run } from '../../../test/e2e/pods/process.ts';
 import type { ConfigMaps } from './place.ts';
 
-export type Images = { readonly gate: string; readonly server: string; readonly busybox: string };
+/** `gate` and `server` are built, the others come from a registry. */
+export type Images = { readonly gate: string; readonly server: string; readonly busybox: string; readonly s3: string };
 
 export type Settings = {
   readonly images: Images;
@@ -17,13 +18,19 @@ export type Settings = {
 export const PREFIX = 'ml-workshop';
 
 const Entry = v.looseObject({ name: v.string() });
+const Reference = v.optional(v.looseObject({ name: v.string() }));
 const Container = v.looseObject({
   name: v.string(),
   image: v.string(),
   restartPolicy: v.optional(v.string()),
-  args: v.optional(v.array(v.string()), []),
   env: v.optional(
-    v.array(v.looseObject({ name: v.string(), valueFrom: v.optional(v.looseObject({ configMapKeyRef: v.looseObject({ name: v.string() }) })) })),
+    v.array(
+      v.looseObject({
+        name: v.string(),
+        value: v.optional(v.string()),
+        valueFrom: v.optional(v.strictObject({ configMapKeyRef: Reference, secretKeyRef: Reference })),
+      }),
+    ),
     [],
   ),
   command: v.optional(v.array(v.string())),
@@ -39,6 +46,7 @@ const Pod = v.object({
   metadata: v.looseObject({ name: v.string() }),
   spec: v.looseObject({ initContainers: v.optional(v.array(Container), []), containers: v.array(Container), volumes: v.array(Volume) }),
 });
+const Secret = v.object({ kind: v.literal('Secret'), metadata: v.object({ name: v.string() }), stringData: v.record(v.string(), v.string()) });
 type Container = v.InferOutput<typeof Container>;
 type Pod = v.InferOutput<typeof Pod>;
 
@@ -57,6 +65,12 @@ export function adapt(documents: string, configMaps: ConfigMaps, settings: Setti
   return [...trust, ...pods].map((document) => stringify(document, { lineWidth: 0 })).join('---\n');
 }
 
+/** The Secrets among the documents, by their names on podman, which wants them before the pods that use them. */
+export function secretsOf(documents: string): ReadonlyMap<string, Readonly<Record<string, string>>> {
+  const parsed = parseAllDocuments(documents).map((document) => v.safeParse(Secret, document.toJS()));
+  return new Map(parsed.flatMap(({ success, output }) => (success ? [[own(output.metadata.name), output.stringData] as const] : [])));
+}
+
 function podmanPod({ metadata, spec }: Pod, settings: Settings): unknown {
   const name = own(metadata.name);
   // An emptyDir is podman's volume of that bare name, shared by all pods that have one called so.
@@ -68,12 +82,12 @@ function podmanPod({ metadata, spec }: Pod, settings: Settings): unknown {
     readinessProbe: undefined, // podman would only log them
     startupProbe: undefined,
     ports: undefined,
-    args: found.args.map((argument) => argument.replace('//model-source:8080/', `//127.0.0.1:${settings.ports.source}/`)),
-    command: found.command?.map((word) => (word === '8080' ? `127.0.0.1:${settings.ports.source}` : word)),
+    command: found.command?.map((word) => (word === ':7070' ? `127.0.0.1:${settings.ports.source}` : word)),
     env: [
-      ...found.env.map(({ valueFrom, ...variable }) => ({
+      ...found.env.map(({ value, valueFrom, ...variable }) => ({
         ...variable,
-        ...(valueFrom && { valueFrom: { configMapKeyRef: { ...valueFrom.configMapKeyRef, name: own(valueFrom.configMapKeyRef.name) } } }),
+        ...(value !== undefined && { value: value.replace('//model-source:7070', `//127.0.0.1:${settings.ports.source}`) }),
+        ...(valueFrom && { valueFrom: Object.fromEntries(Object.entries(valueFrom).map(([kind, of]) => [kind, of && { ...of, name: own(of.name) }])) }),
       })),
       ...(found.name === 'inference' ? [variable('HOST', '127.0.0.1'), variable('PORT', String(settings.ports.server))] : []),
       ...(found.name === 'model-watch'
@@ -120,5 +134,6 @@ function variable(name: string, value: string): unknown {
 
 function imageOf(name: string, images: Images): string {
   if (name.startsWith('model-gate-workshop-server:')) return images.server;
+  if (name.startsWith('docker.io/versity/versitygw:')) return images.s3;
   return name.startsWith('model-gate:') ? images.gate : images.busybox;
 }

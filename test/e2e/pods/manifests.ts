@@ -12,16 +12,17 @@ export type Images = { readonly gate: string; readonly server: string };
 
 /** What a scenario changes in a shipped manifest, the way a user's own overlay would. */
 export type Overlay = {
-  readonly source: 's3' | 'http' | 'pvc' | { readonly example: string };
-  /** What the ConfigMap holds, or no trust component at all. */
-  readonly trust:
-    | { readonly kind: 'key'; readonly pem: string }
-    | { readonly kind: 'file'; readonly name: string; readonly text: string }
-    | { readonly kind: 'none' };
+  readonly source: Source | { readonly example: string };
+  readonly trust: Trust;
   readonly args: readonly string[];
   /** JSON patch operations on the pod, from its spec on. */
   readonly patch?: readonly PatchOperation[];
 };
+
+export type Source = 's3' | 'http' | 'pvc' | 'hf' | 'node-cache';
+
+/** What the ConfigMap of the trust component holds, or no trust component at all. */
+export type Trust = { readonly kind: 'key' | 'certificate' | 'sigstore' | 'warn'; readonly text: string } | { readonly kind: 'none' };
 
 export type PatchOperation = { readonly op: 'add' | 'replace' | 'remove'; readonly path: string; readonly value?: unknown };
 
@@ -35,17 +36,38 @@ export async function render(folder: string, overlay: Overlay, images: Images, p
   const inTemplate = patch.map((operation) => ({ ...operation, path: `/spec/template${operation.path}` }));
   const common = { patches: [{ target, patch: JSON.stringify(inTemplate) }] };
   const { trust, source } = overlay;
-  const file = trust.kind === 'key' ? ({ kind: 'file', name: 'publisher.pem', text: trust.pem } as const) : trust;
-  const trusting = file.kind !== 'none' && {
-    configMapGenerator: [{ name: 'model-publisher', behavior: 'replace', literals: [`${file.name}=${file.text}`] }],
+  const trusting = trust.kind !== 'none' && {
+    configMapGenerator: [{ name: CONFIG_MAPS[trust.kind].name, behavior: 'replace', literals: [`${CONFIG_MAPS[trust.kind].key}=${trust.text}`] }],
   };
-  const rendered = typeof source === 'object' ? { resources: [join(EXAMPLES, source.example)] } : shipped(source, trust.kind !== 'none');
+  const rendered = typeof source === 'object' ? { resources: [join(EXAMPLES, source.example)] } : shipped(source, trust.kind);
   return kustomize(folder, pod.name, { ...rendered, ...trusting, ...common }, images);
 }
 
-function shipped(source: string, trusting: boolean): Kustomization {
-  if (trusting) return { resources: [join(K8S, 'overlays', source)] };
-  return { resources: [join(K8S, 'base')], components: [join(K8S, 'components/source', source === 's3' ? 's3-keys' : source)] };
+/** Of each trust component. */
+const CONFIG_MAPS = {
+  key: { name: 'model-publisher', key: 'publisher.pem' },
+  certificate: { name: 'model-publisher', key: 'root.pem' },
+  sigstore: { name: 'model-publisher', key: 'trusted_root.json' },
+  warn: { name: 'model-gate-policy', key: 'policy.yaml' },
+} as const;
+
+/** By source and trust. */
+const OVERLAYS = new Map([
+  ['s3 key', 's3'],
+  ['http key', 'http'],
+  ['pvc key', 'pvc'],
+  ['hf sigstore', 'hf'],
+  ['http warn', 'warn'],
+  ['node-cache key', 'node-cache'],
+]);
+
+/** The overlay where there is one of source and trust; otherwise the components, put together as a user would. */
+function shipped(source: Source, trust: Trust['kind']): Kustomization {
+  const overlay = OVERLAYS.get(`${source} ${trust}`);
+  if (overlay !== undefined) return { resources: [join(K8S, 'overlays', overlay)] };
+  const component = { key: 'trust/key', certificate: 'trust/certificate', sigstore: 'trust/sigstore-private', warn: 'warn', none: undefined }[trust];
+  const components = [`source/${source === 's3' ? 's3-keys' : source}`, ...(component === undefined ? [] : [component])];
+  return { resources: [join(K8S, 'base')], components: components.map((path) => join(K8S, 'components', path)) };
 }
 
 /**
@@ -144,18 +166,27 @@ type Kustomization = { readonly resources: readonly string[]; readonly component
 
 /** Every name gets the prefix, because podman has one set of names for all pods. */
 async function kustomize(folder: string, prefix: string, { resources, components = [], ...rest }: Kustomization, images: Images): Promise<string> {
+  // A layer of its own, as what a component generates can only be replaced above it.
+  await writeKustomization(join(folder, 'shipped'), { resources, components });
+  await writeKustomization(folder, {
+    namePrefix: `${prefix}-`,
+    resources: [join(folder, 'shipped')],
+    images: [image('model-gate', images.gate), image('docker.io/library/busybox', images.server)],
+    ...rest,
+  });
+  return (await must('kustomize', ['build', folder])).split(SEPARATOR).map(podOf).map(ownVolume).join(SEPARATOR);
+}
+
+async function writeKustomization(folder: string, { resources, components = [], ...rest }: Kustomization): Promise<void> {
+  const from = (path: string): string => relative(folder, path); // it takes no absolute ones
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
-    namePrefix: `${prefix}-`,
-    resources: resources.map((path) => relative(folder, path)), // it takes no absolute ones
-    components: components.map((path) => relative(folder, path)),
-    images: [image('model-gate', images.gate), image('docker.io/library/busybox', images.server)],
-    ...rest,
+    resources: resources.map(from),
+    components: components.map(from),
   };
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization, null, 2));
-  return (await must('kustomize', ['build', folder])).split(SEPARATOR).map(podOf).map(ownVolume).join(SEPARATOR);
+  await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify({ ...kustomization, ...rest }, null, 2));
 }
 
 const Deployment = v.object({

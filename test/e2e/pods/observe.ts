@@ -8,6 +8,8 @@ import { freePort } from './process.ts';
 import type { Scenario, World } from './scenarios.ts';
 
 export type Row = {
+  readonly source: string;
+  readonly trust: string;
   readonly title: string;
   readonly exitCode: number;
   readonly reason: string;
@@ -37,7 +39,8 @@ export async function observe(scenario: Scenario, world: World, parent: string, 
       ...(played.gate.exitCode === 0 ? await checkServed(scenario, world, played, pod.port) : await checkHeldBack(scenario, played)),
     ];
     const log = [message, played.gate.log, played.error].join('\n');
-    return { title: scenario.title, exitCode: played.gate.exitCode, reason: reasonOf(message), server: played.server, seconds: since(started), problems, log };
+    const { title, source, trust } = scenario;
+    return { source, trust, title, exitCode: played.gate.exitCode, reason: reasonOf(message), server: played.server, seconds: since(started), problems, log };
   } finally {
     await removePod(podName);
     await removeVolumes(name);

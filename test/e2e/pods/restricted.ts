@@ -25,6 +25,7 @@ const Container = v.object({
   resources: v.optional(v.object({ requests: Quantities, limits: Quantities }), {}),
   ports: v.optional(v.array(v.object({ hostPort: v.optional(v.number()) })), []),
   terminationMessagePolicy: v.optional(v.string()),
+  restartPolicy: v.optional(v.string()),
 });
 const PodSpec = v.object({
   hostNetwork: v.optional(v.boolean()),
@@ -104,6 +105,10 @@ function houseRules(spec: PodSpec): readonly string[] {
   const problems: string[] = [];
   if (spec.automountServiceAccountToken !== false) problems.push('mounts a service account token nobody needs');
   if (spec.securityContext.runAsUser !== undefined) problems.push('insists on a UID, which OpenShift refuses');
+  for (const { name, ...source } of spec.volumes) {
+    const scratch = v.safeParse(v.object({ emptyDir: v.object({ sizeLimit: v.optional(v.string()) }) }), source);
+    if (scratch.success && scratch.output.emptyDir.sizeLimit === undefined) problems.push(`volume ${name} may fill the node`);
+  }
   for (const container of containersOf(spec)) {
     const { requests, limits } = container.resources;
     for (const resource of ['cpu', 'memory', 'ephemeral-storage']) {
@@ -112,7 +117,12 @@ function houseRules(spec: PodSpec): readonly string[] {
     if (container.securityContext.readOnlyRootFilesystem !== true) problems.push(`${container.name}: writable root filesystem`);
     if (!/:[^/]+$/.test(container.image) || container.image.endsWith(':latest')) problems.push(`${container.name}: image without a fixed tag`);
   }
-  for (const container of spec.initContainers) {
+  const sidecar = spec.initContainers.findIndex(({ restartPolicy }) => restartPolicy === 'Always');
+  if (sidecar !== -1 && spec.initContainers.slice(sidecar).some(({ restartPolicy }) => restartPolicy !== 'Always')) {
+    problems.push('a sidecar comes before an init container, and would wait for what that one brings');
+  }
+  // The gate is an init container, or all there is of a Job's pod.
+  for (const container of [...spec.initContainers, ...spec.containers.filter(({ name }) => name.startsWith('model-gate'))]) {
     if (container.terminationMessagePolicy !== 'FallbackToLogsOnError') problems.push(`${container.name}: a killed process would leave no message`);
     if (container.securityContext.runAsUser !== undefined) problems.push(`${container.name}: insists on a UID, which OpenShift refuses`);
   }

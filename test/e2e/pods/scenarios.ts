@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Images, Overlay, PatchOperation, PodmanPod } from './manifests.ts';
+import type { Images, Overlay, PatchOperation, PodmanPod, Trust } from './manifests.ts';
 import { kservePod, render } from './manifests.ts';
 import { type ModelName, type Models, policyFor } from './models.ts';
 import { S3_CREDENTIALS } from './servers.ts';
+import type { Anchors } from './signOtherwise.ts';
 
 /** Where the sources of the scenarios are. */
 export type World = {
@@ -11,11 +12,17 @@ export type World = {
   readonly nginx: string;
   readonly s3: string;
   readonly nowhere: string;
+  /** A hub with the keyless models in it. */
+  readonly hub: string;
   readonly claim: string;
+  /** What vouches for the models that no key signed. */
+  readonly anchors: Anchors;
 };
 
 export type Scenario = {
   readonly title: string;
+  readonly source: string;
+  readonly trust: string;
   readonly manifest: (folder: string, pod: PodmanPod) => Promise<string> | string;
   /** Where the server finds the model, below the volume. */
   readonly served: string;
@@ -25,35 +32,54 @@ export type Scenario = {
   readonly expect: { readonly exitCode: number; readonly reason: string; readonly rule?: string };
 };
 
+/** What podman cannot do, and where it is tested in its stead. */
+export const NOT_PLAYED: readonly (Pick<Scenario, 'source' | 'trust' | 'title'> & { readonly why: string })[] = [
+  { source: 's3', trust: 'sigstore', title: 'the role of a service account (IRSA)', why: 'needs EKS; its requests: test/source/s3.test.ts' },
+  { source: 's3', trust: 'certificate', title: 'EKS Pod Identity', why: 'needs EKS; its requests: test/source/s3.test.ts' },
+  { source: 'any', trust: 'sigstore', title: 'the public-good instance', why: 'takes no signatures from tests; alike: the private instance above' },
+  { source: 'claim', trust: 'key', title: 'the sidecar that watches', why: 'no native sidecars in podman; beside a server: workshop, exercise 11' },
+  { source: 's3', trust: 'key', title: 'a claim that replicas share', why: 'podman ignores subPath; alike: examples, node-cache' },
+];
+
 const VERIFIED = { exitCode: 0, reason: 'verified' };
+const SOMEBODY_ELSE = { exitCode: 1, reason: 'SIGNER_UNTRUSTED' };
 const DEST = '/mnt/models/model';
+export const HUB_REVISION = 'v1';
 
 /** Every pod the image has to hold back or let through. */
 export function scenarios(world: World): readonly Scenario[] {
   const { models } = world;
-  const publisher = { kind: 'key', pem: models.publicKey } as const;
-  const stranger = { kind: 'key', pem: models.otherPublicKey } as const;
+  const publisher = { kind: 'key', text: models.publicKey } as const;
+  const stranger = { kind: 'key', text: models.otherPublicKey } as const;
   const shipped = (title: string, overlay: Overlay, expect: Scenario['expect'], served = 'model'): Scenario => ({
     title,
+    source: sourceOf(overlay),
+    trust: overlay.trust.kind,
     manifest: (folder, pod) => render(folder, overlay, world.images, pod),
     served,
     mode: overlay.args[0] === 'verify' ? 'verify' : 'pull',
     expect,
   });
+  const certified = { kind: 'certificate', text: world.anchors.ca } as const;
+  const keyless = { kind: 'sigstore', text: world.anchors.trustedRoot } as const;
   const policy = (checks: string): string => policyFor(models.publicKey, checks);
+  const trial = `${policyFor(models.otherPublicKey, '')}mode: warn\n`;
   const wanted = policy(`digests: { allow: ["${models.goodDigest}"] }`);
-  const http = (model: ModelName, trust: Overlay['trust'] = publisher): Overlay => ({
-    source: 'http',
-    trust,
-    args: ['pull', `${world.nginx}/models/${model}/`, DEST],
+  const http = (model: string, trust: Trust = publisher): Overlay => ({ source: 'http', trust, args: ['pull', `${world.nginx}/models/${model}/`, DEST] });
+  const s3 = (model: string, trust: Trust = publisher): Overlay => ({ source: 's3', trust, args: ['pull', `s3://models/${model}/`, DEST] });
+  const hf = (model: string): Overlay => ({
+    source: 'hf',
+    trust: keyless,
+    args: ['pull', `hf://example-org/${model}@${HUB_REVISION}`, DEST],
+    patch: [{ op: 'add', path: '/spec/initContainers/0/env/-', value: { name: 'HF_ENDPOINT', value: world.hub } }],
   });
-  const s3 = (model: ModelName): Overlay => ({ source: 's3', trust: publisher, args: ['pull', `s3://models/${model}/`, DEST] });
-  const pvc = (model: ModelName): Overlay => ({
+  const pvc = (model: string, trust: Trust = publisher): Overlay => ({
     source: 'pvc',
-    trust: publisher,
+    trust,
     args: ['verify', `/mnt/models/${model}`],
     patch: [{ op: 'replace', path: '/spec/volumes/1/persistentVolumeClaim/claimName', value: world.claim }],
   });
+  const BY_KSERVE = { source: 's3', trust: 'key', mode: 'pull' } as const;
   const kserve =
     (model: ModelName): Scenario['manifest'] =>
     (_folder, pod) =>
@@ -72,16 +98,30 @@ export function scenarios(world: World): readonly Scenario[] {
     shipped('a good model from a claim, copied', copied(world, pvc('good')), VERIFIED),
     shipped('a good model from a web server', http('good'), VERIFIED),
     shipped('a good model from S3', s3('good'), VERIFIED),
+    shipped('a good model from a hub', hf('keyless'), VERIFIED),
+    shipped('a changed file, hub', hf('keyless-changed'), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
+    shipped('a good model, certified', http('certified', certified), VERIFIED),
+    shipped('a good model in a bucket, certified', s3('certified', certified), VERIFIED),
+    shipped('a good model on a claim, certified', pvc('certified', certified), VERIFIED, 'certified'),
+    shipped('a changed file, certified', s3('certified-changed', certified), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
+    shipped("certified under somebody else's name", named(http('certified', certified), 1, 'MODEL_GATE_CERTIFICATE_IDENTITY'), SOMEBODY_ELSE),
+    shipped('certified, but only a key is trusted', http('certified'), { exitCode: 1, reason: 'SIGNATURE_INVALID' }),
+    shipped('a good model, keyless', http('keyless', keyless), VERIFIED),
+    shipped('a good model in a bucket, keyless', s3('keyless', keyless), VERIFIED),
+    shipped('a good model on a claim, keyless', pvc('keyless', keyless), VERIFIED, 'keyless'),
+    shipped('a changed file, keyless', pvc('keyless-changed', keyless), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
+    shipped("keyless, under somebody else's identity", named(http('keyless', keyless), 0, 'MODEL_GATE_IDENTITY'), SOMEBODY_ELSE),
+    shipped('a trial: no rule trusts the key, served and told', http('good', { kind: 'warn', text: trial }), { exitCode: 0, reason: 'warned' }),
     shipped('a good model, any UID of group 0', { ...http('good'), patch: ANY_UID }, VERIFIED),
     shipped('a good model, keys mounted as the kubelet does', { ...http('good'), patch: mountedKeys(models.mountedKeys) }, VERIFIED),
-    { title: 'a good model from S3, called as KServe does', manifest: kserve('good'), served: '', mode: 'pull', expect: VERIFIED },
-    { title: "a good model by KServe's storage spec", manifest: storageSpec('s3://models/good'), served: '', mode: 'pull', expect: VERIFIED },
-    { title: "a signed archive by KServe's storage spec", manifest: storageSpec('s3://models/archive.tar.gz'), served: '', mode: 'pull', expect: VERIFIED },
+    { title: 'a good model from S3, called as KServe does', manifest: kserve('good'), served: '', ...BY_KSERVE, expect: VERIFIED },
+    { title: "a good model by KServe's storage spec", manifest: storageSpec('s3://models/good'), served: '', ...BY_KSERVE, expect: VERIFIED },
+    { title: "a signed archive by KServe's storage spec", manifest: storageSpec('s3://models/archive.tar.gz'), served: '', ...BY_KSERVE, expect: VERIFIED },
     {
       title: "a changed archive by KServe's storage spec",
       manifest: storageSpec('s3://models/changed/archive.tar.gz'),
       served: '',
-      mode: 'pull',
+      ...BY_KSERVE,
       expect: { exitCode: 1, reason: 'DIGEST_MISMATCH' },
     },
     {
@@ -95,7 +135,7 @@ export function scenarios(world: World): readonly Scenario[] {
           pod,
         ),
       served: 'base',
-      mode: 'pull',
+      ...BY_KSERVE,
       expect: VERIFIED,
     },
     shipped('a good model, as the operator calls the reference', operator('model_signing', 'good'), VERIFIED, 'good'),
@@ -109,7 +149,7 @@ export function scenarios(world: World): readonly Scenario[] {
       title: 'one flipped byte, called as KServe does',
       manifest: kserve('tampered'),
       served: '',
-      mode: 'pull',
+      ...BY_KSERVE,
       expect: { exitCode: 1, reason: 'DIGEST_MISMATCH' },
     },
     shipped('a damaged bundle', http('broken-bundle'), { exitCode: 1, reason: 'BUNDLE_MALFORMED' }),
@@ -181,6 +221,16 @@ function asOperator(inPlace: Overlay, command: string, model: string, keys: stri
     args: ['verify', 'key', `--signature=${model}/model.sig`, '--public_key', '/mounted-keys/publisher.pem', model],
     patch: [...(inPlace.patch ?? []), ...mountedKeys(keys), { op: 'add', path: '/spec/initContainers/0/command', value: [`/usr/local/bin/${command}`] }],
   };
+}
+
+function sourceOf({ source, args }: Overlay): string {
+  if (args.some((argument) => argument.startsWith('pvc:'))) return 'claim';
+  return source === 'pvc' ? 'claim' : String(source);
+}
+
+/** The trust component's variable at that place, with another name in it. */
+function named(overlay: Overlay, index: number, name: string): Overlay {
+  return { ...overlay, patch: [{ op: 'replace', path: `/spec/initContainers/0/env/${index}`, value: { name, value: 'somebody@example.com' } }] };
 }
 
 function pinned(overlay: Overlay, digest: string): Overlay {

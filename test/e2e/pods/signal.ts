@@ -37,6 +37,8 @@ export async function stopsOnSigterm(image: string, name: string, publicKey: str
     const problems = [...(exitCode === 143 ? [] : [`exit code ${exitCode}, not 143`]), ...(seconds <= 2 ? [] : [`took ${seconds} s to stop`])];
     const log = await run('podman', ['logs', name]);
     return {
+      source: 'http',
+      trust: 'key',
       title: 'SIGTERM as PID 1 while the source hangs',
       exitCode,
       reason: '',
