@@ -95,14 +95,18 @@ function readMaterial(value: unknown, bundle: JsonObject, problems: string[]): M
   }
   const methods = ['publicKey', 'x509CertificateChain', 'certificate'];
   onlyMembers(value, [...methods, 'tlogEntries', 'timestampVerificationData'], 'verificationMaterial', problems);
-  const present = methods.filter((name) => value[name] !== undefined);
+  // Null stands for an absent member in the JSON of protobuf messages.
+  const present = methods.filter((name) => value[name] !== undefined && value[name] !== null);
   if (present.length !== 1) {
     problems.push(`verificationMaterial has ${present.length === 0 ? 'none' : 'more than one'} of ${methods.join(', ')}`);
     return undefined;
   }
   const timestamps = readTimestamps(value['timestampVerificationData'], problems);
   const tlogEntries = value['tlogEntries'];
-  if (tlogEntries !== undefined && !Array.isArray(tlogEntries)) problems.push('verificationMaterial.tlogEntries is not an array');
+  // Of use for the sigstore method only, which looks into them; the form is the bundle's, whatever the method is (OMS §8.1).
+  if (tlogEntries !== undefined && !(Array.isArray(tlogEntries) && tlogEntries.every(isObject))) {
+    problems.push('verificationMaterial.tlogEntries is not an array of objects');
+  }
 
   switch (present[0]) {
     case 'publicKey':

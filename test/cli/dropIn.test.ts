@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { KEYS, type Scratch, SMALL_MODEL, scratch, writeTree } from '../support/model.ts';
-import { type Ended, runGate } from '../support/run.ts';
+import { type Ended, runGate, startGate, until } from '../support/run.ts';
 import { makeKeys, rootDigestOf } from '../support/signer.ts';
 
 // The program under its other names, as real processes: argv, words and exit codes are what others depend on.
@@ -140,6 +140,21 @@ describe('validation-agent', () => {
     const ended = await agent('--skip-initial', '--watch', ...VERIFY, 'model');
     expect(ended.code).toBe(1);
     expect(lines(ended).at(-1)).toMatchObject({ level: 'error', code: 'DIGEST_MISMATCH' });
+  });
+
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)('a %s before the model is verified ends one shot with %i, never with the 0 that would start the server', async (signal, code) => {
+    // Sparse, and far too large to be read before the signal comes.
+    truncateSync(join(model, 'config.json'), 256 * 1024 ** 3);
+    const running = startGate([...VERIFY, 'model'], { entry: space.at('validation-agent'), cwd: space.path });
+    await until(() => running.stderrSoFar().includes('signature'), 'the signature');
+    running.kill(signal);
+    const ended = await running.ended;
+    expect(ended.code).toBe(code);
+    expect(lines(ended).at(-1)).toMatchObject({ level: 'error', code: 'CANCELLED' });
+    expect(ended.stderr).not.toContain('One-shot validation complete');
   });
 
   test('looks at git files unless told not to, unlike model_signing', async () => {

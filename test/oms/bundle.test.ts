@@ -171,7 +171,8 @@ describe('the verification material', () => {
     expect(() => material({ tlogEntries: [] })).toThrow(malformed(/none of publicKey/));
     expect(() => material({ publicKey: key, x509CertificateChain: chain })).toThrow(malformed(/more than one of/));
     expect(() => material({ publicKey: key, certificate: certificate('leaf'), tlogEntries: [{}] })).toThrow(malformed(/more than one of/));
-    expect(() => material({ publicKey: null, x509CertificateChain: chain })).toThrow(malformed(/more than one of/));
+    expect(() => material({ publicKey: null })).toThrow(malformed(/none of publicKey/));
+    expect(material({ publicKey: null, x509CertificateChain: chain, certificate: null })).toMatchObject({ kind: 'certificate' });
   });
 
   it('of a key gives the hint only: the key inside the bundle is the attacker’s to choose', () => {
@@ -212,8 +213,9 @@ describe('the verification material', () => {
       expect(material({ publicKey: { hint: 'a' }, tlogEntries })).toMatchObject({ kind: 'key' });
       expect(material({ x509CertificateChain: { certificates: [certificate('x')] }, tlogEntries })).toMatchObject({ kind: 'certificate' });
     }
-    for (const tlogEntries of [null, {}, 'x']) expect(() => material({ publicKey: { hint: 'a' }, tlogEntries })).toThrow(malformed(/not an array/));
-    expect(() => material({ certificate: null, tlogEntries: [{}] })).toThrow(malformed(/certificate.rawBytes is not base64/));
+    for (const tlogEntries of [null, {}, 'x', ['x'], [{}, null]])
+      expect(() => material({ publicKey: { hint: 'a' }, tlogEntries })).toThrow(malformed(/not an array/));
+    expect(() => material({ certificate: {}, tlogEntries: [{}] })).toThrow(malformed(/certificate.rawBytes is not base64/));
   });
 
   it('may carry up to 16 timestamps', () => {
