@@ -213,9 +213,27 @@ describe('the verification material', () => {
       expect(material({ publicKey: { hint: 'a' }, tlogEntries })).toMatchObject({ kind: 'key' });
       expect(material({ x509CertificateChain: { certificates: [certificate('x')] }, tlogEntries })).toMatchObject({ kind: 'certificate' });
     }
-    for (const tlogEntries of [null, {}, 'x', ['x'], [{}, null]])
-      expect(() => material({ publicKey: { hint: 'a' }, tlogEntries })).toThrow(malformed(/not an array/));
+    for (const tlogEntries of [null, {}, 'x']) expect(() => material({ publicKey: { hint: 'a' }, tlogEntries })).toThrow(malformed(/not an array/));
     expect(() => material({ certificate: {}, tlogEntries: [{}] })).toThrow(malformed(/certificate.rawBytes is not base64/));
+  });
+
+  it.each<[string, unknown]>([
+    ['', 'text'],
+    ['', null],
+    ['.logIndex', { logIndex: 7 }],
+    ['.integratedTime', { integratedTime: 1_700_000_000 }],
+    ['.logId.keyId', { logId: { keyId: 1 } }],
+    ['.kindVersion', { kindVersion: 'dsse' }],
+    ['.inclusionPromise', { inclusionPromise: [] }],
+    ['.inclusionProof.hashes', { inclusionProof: { hashes: ['AAAA', 1] } }],
+    ['.inclusionProof.checkpoint.envelope', { inclusionProof: { checkpoint: { envelope: {} } } }],
+    ['.canonicalizedBody', { canonicalizedBody: true }],
+  ])('has log entries of the form of the schema, whatever the method is: tlogEntries[1]%s', (member, entry) => {
+    const good = { logIndex: '7', inclusionPromise: null, inclusionProof: { hashes: [] }, future: 1 };
+    for (const method of [{ publicKey: { hint: 'a' } }, { certificate: certificate('leaf') }]) {
+      expect(() => material({ ...method, tlogEntries: [good, good] })).not.toThrow();
+      expect(() => material({ ...method, tlogEntries: [good, entry] })).toThrow(malformed(new RegExp(`tlogEntries\\[1\\]${member} has another type`)));
+    }
   });
 
   it('may carry up to 16 timestamps', () => {
