@@ -228,7 +228,7 @@ describe('the verification material', () => {
     ['.inclusionProof.hashes', { inclusionProof: { hashes: ['AAAA', 1] } }],
     ['.inclusionProof.checkpoint.envelope', { inclusionProof: { checkpoint: { envelope: {} } } }],
     ['.canonicalizedBody', { canonicalizedBody: true }],
-  ])('has log entries of the form of the schema, whatever the method is: tlogEntries[1]%s', (member, entry) => {
+  ])('has log entries of the form of the schema, whatever the method is: tlogEntries, entry %s', (member, entry) => {
     const good = { logIndex: '7', inclusionPromise: null, inclusionProof: { hashes: [] }, future: 1 };
     for (const method of [{ publicKey: { hint: 'a' } }, { certificate: certificate('leaf') }]) {
       expect(() => material({ ...method, tlogEntries: [good, good] })).not.toThrow();
