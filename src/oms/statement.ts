@@ -136,7 +136,7 @@ function readIgnorePaths(value: unknown): readonly ModelPath[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw malformed('serialization.ignore_paths is not an array');
   return value.flatMap((entry: unknown) => {
-    if (typeof entry !== 'string') throw malformed('serialization.ignore_paths holds something that is not a string');
+    if (typeof entry !== 'string' || entry === '') throw malformed('serialization.ignore_paths holds something that is not a string, or an empty one');
     const parsed = parseModelPath(collapse(entry));
     return 'path' in parsed ? [parsed.path] : [];
   });

@@ -26,6 +26,7 @@ const DECIDED: readonly { readonly changes: RegExp; readonly we: 'refuse' | 'acc
   },
   { changes: /^bundle\.dsseEnvelope\.signatures: has its first entry twice$/, we: 'refuse', subject: 'Two DSSE signatures' },
   { changes: /^bundle\.dsseEnvelope\.(?:payload|signatures\.#\.sig): has /, we: 'refuse', subject: 'Base64' },
+  { changes: /^bundle\.verificationMaterial\.publicKey(?:\.hint: is gone|: is an empty object)$/, we: 'refuse', subject: 'Key hint' },
   { changes: /^bundle\.verificationMaterial\.publicKey: has an unknown member$/, we: 'accept', subject: 'Unknown members' },
 ];
 
