@@ -66,7 +66,7 @@ function readCurrent(statement: JsonObject, subjects: unknown[], maxEntries: num
   const subject = readSubject(subjects[0]);
   const predicate = statement['predicate'];
   if (!isObject(predicate)) throw malformed('the statement has no predicate');
-  const serialization = readSerialization(predicate['serialization']);
+  const serialization = readSerialization(predicate['serialization'], maxEntries);
   const resources = readResources(predicate['resources'], serialization, maxEntries);
 
   const root = rootDigest(resources.map((r) => r.digest));
@@ -108,7 +108,7 @@ function readSubject(value: unknown): Resource {
 }
 
 /** OMS §5.2.2. */
-function readSerialization(value: unknown): Serialization {
+function readSerialization(value: unknown, maxEntries: number): Serialization {
   if (!isObject(value)) throw malformed('the predicate has no serialization');
   const method = value['method'];
   const algorithm = value['hash_type'];
@@ -117,7 +117,7 @@ function readSerialization(value: unknown): Serialization {
   if (method !== 'files' && method !== 'shards') throw malformed(`serialization.method is ${show(method)}, expected files or shards`);
   if (!isAlgorithm(algorithm)) throw new AppError('ALGORITHM_REFUSED', `serialization.hash_type is ${show(algorithm)}, expected sha256, blake2b or blake3`);
   if (typeof allowSymlinks !== 'boolean') throw malformed('serialization.allow_symlinks is not a boolean');
-  const common = { method, algorithm, symlinks: allowSymlinks ? 'follow' : 'reject', ignored: readIgnorePaths(value['ignore_paths']) } as const;
+  const common = { method, algorithm, symlinks: allowSymlinks ? 'follow' : 'reject', ignored: readIgnorePaths(value['ignore_paths'], maxEntries) } as const;
   if (method === 'files') {
     if (shardSize !== undefined) throw malformed('serialization.shard_size must be absent for files');
     return common;
@@ -132,9 +132,10 @@ function readSerialization(value: unknown): Serialization {
  * Entries that are absolute, leave the root or name the root itself must not widen anything: they are dropped (OMS §6.2.1).
  * Signers write down what users typed, `cache/` or `./cache`: that means one path below the root, as it did when they signed.
  */
-function readIgnorePaths(value: unknown): readonly ModelPath[] {
+function readIgnorePaths(value: unknown, maxEntries: number): readonly ModelPath[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw malformed('serialization.ignore_paths is not an array');
+  limitEntries(value.length, maxEntries);
   return value.flatMap((entry: unknown) => {
     if (typeof entry !== 'string' || entry === '') throw malformed('serialization.ignore_paths holds something that is not a string, or an empty one');
     const parsed = parseModelPath(collapse(entry));

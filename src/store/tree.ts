@@ -43,11 +43,11 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Enumerates a model directory (OMS §6.1). Never leaves it unless links are allowed. @throws LIMIT_EXCEEDED, IO */
 export async function readTree(root: Dir, options: WalkOptions): Promise<Tree> {
-  const walk: Walk = { options, files: new Map(), odd: [], warnings: [], links: [], entries: 0 };
+  const walk: Walk = { options, ignored: new Set(options.ignored), files: new Map(), odd: [], warnings: [], links: [], entries: 0 };
   try {
     await walkDir(walk, root, '', 'name', [identity(await root.stat())]);
     for (const path of options.listed ?? []) {
-      if (isIgnored(path, options.ignored)) await visitListed(walk, root, path);
+      if (isIgnored(path, walk.ignored)) await visitListed(walk, root, path);
     }
     await warnOfOutside(walk, root);
     return walk;
@@ -78,6 +78,7 @@ async function visitListed(walk: Walk, root: Dir, path: string): Promise<void> {
 
 type Walk = {
   readonly options: WalkOptions;
+  readonly ignored: ReadonlySet<string>;
   readonly files: Map<string, TreeFile>;
   readonly odd: OddEntry[];
   readonly warnings: string[];
@@ -94,7 +95,7 @@ async function walkDir(walk: Walk, dir: Dir, prefix: string, via: 'name' | 'link
     const path = `${prefix}${name ?? printable(bytes.toString('latin1'))}`;
     // A name that is not UTF-8 cannot stand in any manifest (OMS §6.1.2(7)); decoding it loosely would hide it behind another.
     if (name === undefined || 'problem' in parseModelPath(path)) walk.odd.push({ display: printable(path), problem: 'name' });
-    else if (!isIgnored(path, walk.options.ignored)) await visit(walk, dir, name, path, via, ancestors);
+    else if (!isIgnored(path, walk.ignored)) await visit(walk, dir, name, path, via, ancestors);
   }
 }
 

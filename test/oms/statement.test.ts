@@ -354,10 +354,16 @@ describe('recorded ignore paths', () => {
     expect(ignoring(['cache/', './cache', 'cache//x', 'cache/./x/', './/a'])).toEqual(['cache', 'cache', 'cache/x', 'cache/x', 'a']);
   });
 
+  it('count towards --max-entries, as they are the signer’s to choose', () => {
+    const many = listed(FILES, { ignore_paths: ['a', 'b', 'c', 'd'] });
+    expect(() => read(many, 3)).toThrow(refused('LIMIT_EXCEEDED'));
+    expect(read(many, 4).ignored).toHaveLength(4);
+  });
+
   it('are no globs', () => {
     const ignored = ignoring(['*', '**', '*.bin', '?']);
-    expect(['a', 'b/c', 'x.bin'].some((path) => isIgnored(path, ignored))).toBe(false);
-    expect(isIgnored('*/x', ignored)).toBe(true);
+    expect(['a', 'b/c', 'x.bin'].some((path) => isIgnored(path, new Set(ignored)))).toBe(false);
+    expect(isIgnored('*/x', new Set(ignored))).toBe(true);
   });
 
   it.each([null, 'cache', {}, [1], [null], [['a']], ['a', 2], ['']])('are a list of strings that are not empty, not %j', (ignore_paths) => {
@@ -370,7 +376,7 @@ describe('recorded ignore paths', () => {
         fc.array(fc.string({ unit: fc.constantFrom('secret', 'file', '/', '.', '*', 'x', '\\'), minLength: 1, maxLength: 6 }), { maxLength: 5 }),
         (entries) => {
           const above = (entry: string): boolean => !entry.startsWith('/') && /^secret(?:\/file)?\/?$/.test(posix.normalize(entry));
-          expect(isIgnored('secret/file', ignoring(entries))).toBe(entries.some(above));
+          expect(isIgnored('secret/file', new Set(ignoring(entries)))).toBe(entries.some(above));
         },
       ),
     );
