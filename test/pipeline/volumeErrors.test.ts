@@ -22,7 +22,7 @@ describe('a call on the volume that fails where nobody expects it', () => {
     await using server = await serveModel(files);
     using tmp = scratch();
     vi.spyOn(Dir.prototype, 'freeBytes').mockRejectedValueOnce(failure('statfs'));
-    expect(await pullHere([server.url, tmp.at('models')])).toMatchObject({ reason: 'IO', exitCode: 4, error: { message: 'the volume failed at statfs: EIO' } });
+    expect(await pullHere([server.url, tmp.at('models')])).toMatchObject({ reason: 'IO', exitCode: 4, error: { message: 'the volume failed at statfs: i/o error (EIO)' } });
     expect(treeOf(tmp.at('models'))).toEqual({});
     expect(await pullHere([server.url, tmp.at('models')])).toMatchObject({ reason: 'OK' });
     expect(treeOf(tmp.at('models'))).toEqual(treeFrom(files));
