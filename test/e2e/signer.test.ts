@@ -10,8 +10,8 @@ import { intermediate, leaf, type Party, pem, root } from '../trust/pki.ts';
 
 // What our signer makes, judged by the reference verifier on PATH: the rows of docs/interop.md. The built program signs, under its own and its drop-in name.
 
-/** Red Hat's build of the reference is another one: MODEL_GATE_VERIFIER=rh_model_signing. */
-const VERIFIER = process.env['MODEL_GATE_VERIFIER'] ?? 'model_signing';
+/** Red Hat's build of the reference is another one: E2E_VERIFIER=rh_model_signing. */
+const VERIFIER = process.env['E2E_VERIFIER'] ?? 'model_signing';
 const PROGRAM = join(import.meta.dirname, '../../dist/main.js');
 
 type Run = { readonly code: number | null; readonly out: string };
