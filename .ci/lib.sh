@@ -61,6 +61,7 @@ need_python() {
 }
 
 need_reference_signer() { need_python reference 'model-signing==1.1.1 pyopenssl' model_signing; }
+need_other_verifier() { need_python redhat 'rh-model-signing==1.0.5 pyopenssl' rh_model_signing; }
 need_picklescan() { need_python picklescan 'picklescan==1.0.5 numpy==2.4.6 joblib==1.6.0 safetensors==0.8.0' picklescan; }
 need_lint_tools() {
   need_go actionlint "$ACTIONLINT"

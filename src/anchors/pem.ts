@@ -55,7 +55,8 @@ function readCertificates(materials: readonly LoadedMaterial[]): readonly X509Ce
 /** Text between blocks is allowed (`openssl x509 -text` writes it), blocks of another kind are not: they are mistakes or secrets. */
 function blocksOf({ bytes, name }: LoadedMaterial, label: 'PUBLIC KEY' | 'CERTIFICATE'): readonly PemBlock[] {
   const text = bytes.toString('latin1');
-  const blocks = [...text.matchAll(BLOCK)].map((match): PemBlock => ({ label: match[1] ?? '', text: match[0], name }));
+  // Indented in a manifest, PEM comes with blanks that OpenSSL does not read over.
+  const blocks = [...text.matchAll(BLOCK)].map((match): PemBlock => ({ label: match[1] ?? '', text: match[0].replace(/^[ \t]+/gm, ''), name }));
   const wrong = blocks.find((block) => block.label !== label);
   if (wrong !== undefined) throw invalid(`${name} holds a ${wrong.label}, expected a ${label}`, hintFor(wrong.label, label));
   if (blocks.length === 0 || text.split('-----BEGIN ').length - 1 !== blocks.length) {

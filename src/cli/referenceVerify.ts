@@ -134,8 +134,13 @@ function trustOf(method: ReferenceMethod, args: Arguments, manner: Manner): Trus
   }
 }
 
-/** Runs the verification, tells Kubernetes, and returns what went wrong. */
-export async function verifyAsReference(plan: VerifyPlan, host: Host, emit: Emit): Promise<AppError | undefined> {
+/** Runs the verification, tells Kubernetes, and returns what went wrong. `exitCodeOfFailure`: what the process will end with then. */
+export async function verifyAsReference(
+  plan: VerifyPlan,
+  host: Host,
+  emit: Emit,
+  exitCodeOfFailure: (failure: AppError, host: Host) => number = () => EXIT.rejected,
+): Promise<AppError | undefined> {
   const evidence = startEvidence([...plan.relaxations], new Date());
   let failure: AppError | undefined;
   try {
@@ -146,7 +151,7 @@ export async function verifyAsReference(plan: VerifyPlan, host: Host, emit: Emit
     failure = asAppError(host.signal.aborted ? host.signal.reason : error);
   }
   noteExpired(evidence, emit);
-  const exitCode = failure === undefined ? EXIT.ok : EXIT.rejected;
+  const exitCode = failure === undefined ? EXIT.ok : exitCodeOfFailure(failure, host);
   await writeTermination('/dev/termination-log', terminationMessage(evidence, failure && serialiseError(failure), exitCode));
   return failure;
 }
@@ -158,7 +163,10 @@ export function noteExpired(evidence: Evidence, emit: Emit): void {
   evidence.relaxations = [...evidence.relaxations, 'expired certificate'];
   emit({
     kind: 'warning',
-    message: `the signing certificate expired on ${signer.notAfter.toISOString()}; accepted as the reference does. MODEL_GATE_STRICT=1 refuses it.`,
+    // The one that is outdated may be a CA.
+    message:
+      `the certificates of the signer are not valid now, but were at ${signer.checkedAt.toISOString()}, when the signing certificate began ` +
+      `(it ends ${signer.notAfter.toISOString()}); accepted as the reference does. MODEL_GATE_STRICT=1 refuses it.`,
   });
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Floor, readFloor } from '../anchors/floor.ts';
-import { AppError, asAppError, EXIT, serialiseError } from '../base/errors.ts';
+import { AppError, asAppError, EXIT, exitCodeOf, serialiseError } from '../base/errors.ts';
 import type { Emit } from '../base/events.ts';
 import { printable } from '../base/redact.ts';
 import type { Round } from '../pipeline/watch.ts';
@@ -16,6 +16,7 @@ import type { Host } from './run.ts';
 /**
  * The operator's agent: `[--interval=D] [--health-port N] [--skip-initial] [--watch] verify METHOD …`. Without an interval one shot: exit 0
  * verified, 1 not verified or wrong arguments of verify, 2 wrong flags before it. With one it goes on until a signal. JSON lines on standard error.
+ * A signal ends it with 0 only when the model was verified by then: whatever waits for a one shot that succeeded would take a stopped one for that.
  */
 export async function runValidationAgent(argv: readonly string[], host: Host): Promise<number> {
   const { flags, rest } = parseGoFlags(argv);
@@ -30,7 +31,7 @@ export async function runValidationAgent(argv: readonly string[], host: Host): P
     const failure = await verifyOnce(rest, host, log.emit);
     if (failure !== undefined) {
       log.emit({ kind: 'failed', error: serialiseError(failure) });
-      return EXIT.rejected;
+      return exitCodeOfOneShot(failure, host);
     }
     process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level: 'info', message: 'One-shot validation complete, exiting' })}\n`);
     return EXIT.ok;
@@ -100,10 +101,14 @@ async function planWatch(
 
 async function verifyOnce(argv: readonly string[], host: Host, emit: Parameters<typeof verifyAsReference>[2]): Promise<AppError | undefined> {
   try {
-    return await verifyAsReference(await planCheck(argv, host), host, emit);
+    return await verifyAsReference(await planCheck(argv, host), host, emit, exitCodeOfOneShot);
   } catch (error) {
     return asAppError(error);
   }
+}
+
+function exitCodeOfOneShot({ code }: AppError, host: Host): number {
+  return code === 'CANCELLED' ? exitCodeOf(code, host.signalName()) : EXIT.rejected;
 }
 
 /** @throws USAGE, CONFIG_INVALID */

@@ -4,6 +4,7 @@ import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { type Envelope, PAYLOAD_TYPE } from './dsse.ts';
 import { isObject, type JsonObject, malformed, parseStrictJson } from './json.ts';
+import { misshapenMember } from './logEntryShape.ts';
 
 export const BUNDLE_MEDIA_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 
@@ -95,14 +96,15 @@ function readMaterial(value: unknown, bundle: JsonObject, problems: string[]): M
   }
   const methods = ['publicKey', 'x509CertificateChain', 'certificate'];
   onlyMembers(value, [...methods, 'tlogEntries', 'timestampVerificationData'], 'verificationMaterial', problems);
-  const present = methods.filter((name) => value[name] !== undefined);
+  // Null stands for an absent member in the JSON of protobuf messages.
+  const present = methods.filter((name) => value[name] !== undefined && value[name] !== null);
   if (present.length !== 1) {
     problems.push(`verificationMaterial has ${present.length === 0 ? 'none' : 'more than one'} of ${methods.join(', ')}`);
     return undefined;
   }
   const timestamps = readTimestamps(value['timestampVerificationData'], problems);
   const tlogEntries = value['tlogEntries'];
-  if (tlogEntries !== undefined && !Array.isArray(tlogEntries)) problems.push('verificationMaterial.tlogEntries is not an array');
+  checkLogEntries(tlogEntries, problems);
 
   switch (present[0]) {
     case 'publicKey':
@@ -118,6 +120,15 @@ function readMaterial(value: unknown, bundle: JsonObject, problems: string[]): M
       return certificate && { kind: 'sigstore', certificate, timestamps, bundle };
     }
   }
+}
+
+/** Only the sigstore method looks into them; their form is the bundle's, whatever the method is (OMS §8.1). */
+function checkLogEntries(value: unknown, problems: string[]): void {
+  if (value === undefined) return;
+  const name = 'verificationMaterial.tlogEntries';
+  if (!Array.isArray(value)) return void problems.push(`${name} is not an array`);
+  const wrong = value.map((entry: unknown, i) => misshapenMember(entry, `${name}[${i}]`)).find((where) => where !== undefined);
+  if (wrong !== undefined) problems.push(`${wrong} has another type than the schema gives it`);
 }
 
 /** Old bundles carry `rawBytes` in place of `hint` (OMS §11.2(1)); the key in it is never used: whoever made the bundle chose it. */

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Brand, ByteRange, HexDigest, NonEmpty } from '../base/brands.ts';
 import type { Signer } from '../trust/trust.ts';
-import { isWithin, type ModelPath } from './path.ts';
+import type { ModelPath } from './path.ts';
 
 /** OMS algorithm registry: name → digest length in bytes. `blake2b` is BLAKE2b-512. */
 export const HASH_BYTES = { sha256: 32, blake2b: 64, blake3: 32 } as const;
@@ -48,9 +48,12 @@ export function rootDigest(digests: Iterable<string>): HexDigest {
   return hash.digest('hex') as HexDigest;
 }
 
-/** Whether one of `prefixes` covers `path` (OMS §6.2.1). */
-export function isIgnored(path: string, prefixes: readonly string[]): boolean {
-  return prefixes.some((prefix) => isWithin(path, prefix));
+/** Whether `path`, or a directory above it, is one of `ignored` (OMS §6.2.1); at the same cost however many there are: a signer chooses their number. */
+export function isIgnored(path: string, ignored: ReadonlySet<string>): boolean {
+  for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+    if (ignored.has(path.slice(0, slash))) return true;
+  }
+  return ignored.has(path);
 }
 
 /**

@@ -29,6 +29,15 @@ export function parseModelPath(name: string): { readonly path: ModelPath } | { r
   return { path: name as ModelPath };
 }
 
+/** `./cache//x/` → `cache/x`, as OMS §6.1.2(3) collapses names; upward and absolute ones stay what they are. */
+export function collapse(name: string): string {
+  if (name.startsWith('/')) return name;
+  return name
+    .split('/')
+    .filter((component) => component !== '' && component !== '.')
+    .join('/');
+}
+
 /** Order by code point of the whole name (OMS §5.2.1). UTF-8 keeps code point order; UTF-16, JavaScript's default, does not. */
 export function compareByName(a: string, b: string): number {
   const min = Math.min(a.length, b.length);

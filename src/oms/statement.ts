@@ -6,7 +6,7 @@ import type { VerifiedPayload } from '../trust/trust.ts';
 import type { ParsedBundle } from './bundle.ts';
 import { isObject, type JsonObject, malformed, parseStrictJson } from './json.ts';
 import { HASH_BYTES, type HashAlgorithm, type Manifest, type ManifestFile, type Part, rootDigest } from './manifest.ts';
-import { compareByComponents, compareByName, type ModelPath, parseModelPath, SINGLE_FILE } from './path.ts';
+import { collapse, compareByComponents, compareByName, type ModelPath, parseModelPath, SINGLE_FILE } from './path.ts';
 
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const PREDICATE_TYPE = 'https://model_signing/signature/v1.0';
@@ -66,7 +66,7 @@ function readCurrent(statement: JsonObject, subjects: unknown[], maxEntries: num
   const subject = readSubject(subjects[0]);
   const predicate = statement['predicate'];
   if (!isObject(predicate)) throw malformed('the statement has no predicate');
-  const serialization = readSerialization(predicate['serialization']);
+  const serialization = readSerialization(predicate['serialization'], maxEntries);
   const resources = readResources(predicate['resources'], serialization, maxEntries);
 
   const root = rootDigest(resources.map((r) => r.digest));
@@ -75,7 +75,7 @@ function readCurrent(statement: JsonObject, subjects: unknown[], maxEntries: num
       context: { expected: subject.digest, found: root },
     });
   }
-  const files = serialization.method === 'files' ? wholeFiles(resources, serialization) : shardedFiles(resources, serialization);
+  const files = serialization.method === 'files' ? orderedFiles(resources, serialization) : shardedFiles(resources, serialization);
   return { ...serialization, files: checkTree(files, maxEntries), predicateType: PREDICATE_TYPE, rootDigest: root, subjectName: subject.name };
 }
 
@@ -83,6 +83,7 @@ function readCurrent(statement: JsonObject, subjects: unknown[], maxEntries: num
 function readDeprecated(subjects: unknown[], maxEntries: number): Claims {
   limitEntries(subjects.length, maxEntries);
   const resources = subjects.map(readSubject);
+  // The subjects of a statement are a set: nothing ever asked for an order.
   const files = wholeFiles(resources, { algorithm: 'sha256' });
   return {
     files: checkTree(files, maxEntries),
@@ -107,7 +108,7 @@ function readSubject(value: unknown): Resource {
 }
 
 /** OMS §5.2.2. */
-function readSerialization(value: unknown): Serialization {
+function readSerialization(value: unknown, maxEntries: number): Serialization {
   if (!isObject(value)) throw malformed('the predicate has no serialization');
   const method = value['method'];
   const algorithm = value['hash_type'];
@@ -116,7 +117,7 @@ function readSerialization(value: unknown): Serialization {
   if (method !== 'files' && method !== 'shards') throw malformed(`serialization.method is ${show(method)}, expected files or shards`);
   if (!isAlgorithm(algorithm)) throw new AppError('ALGORITHM_REFUSED', `serialization.hash_type is ${show(algorithm)}, expected sha256, blake2b or blake3`);
   if (typeof allowSymlinks !== 'boolean') throw malformed('serialization.allow_symlinks is not a boolean');
-  const common = { method, algorithm, symlinks: allowSymlinks ? 'follow' : 'reject', ignored: readIgnorePaths(value['ignore_paths']) } as const;
+  const common = { method, algorithm, symlinks: allowSymlinks ? 'follow' : 'reject', ignored: readIgnorePaths(value['ignore_paths'], maxEntries) } as const;
   if (method === 'files') {
     if (shardSize !== undefined) throw malformed('serialization.shard_size must be absent for files');
     return common;
@@ -127,13 +128,17 @@ function readSerialization(value: unknown): Serialization {
   return { ...common, shardSizeBytes: shardSize };
 }
 
-/** Entries that are absolute, leave the root or name the root itself must not widen anything: they are dropped (OMS §6.2.1). */
-function readIgnorePaths(value: unknown): readonly ModelPath[] {
+/**
+ * Entries that are absolute, leave the root or name the root itself must not widen anything: they are dropped (OMS §6.2.1).
+ * Signers write down what users typed, `cache/` or `./cache`: that means one path below the root, as it did when they signed.
+ */
+function readIgnorePaths(value: unknown, maxEntries: number): readonly ModelPath[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw malformed('serialization.ignore_paths is not an array');
+  limitEntries(value.length, maxEntries);
   return value.flatMap((entry: unknown) => {
-    if (typeof entry !== 'string') throw malformed('serialization.ignore_paths holds something that is not a string');
-    const parsed = parseModelPath(entry);
+    if (typeof entry !== 'string' || entry === '') throw malformed('serialization.ignore_paths holds something that is not a string, or an empty one');
+    const parsed = parseModelPath(collapse(entry));
     return 'path' in parsed ? [parsed.path] : [];
   });
 }
@@ -162,9 +167,11 @@ function readResources(value: unknown, serialization: Serialization, maxEntries:
 }
 
 function wholeFiles(resources: readonly Resource[], { algorithm }: { readonly algorithm: HashAlgorithm }): readonly ManifestFile[] {
-  const files = resources.map(
-    ({ name, digest }): ManifestFile => ({ path: pathOf(name, resources.length === 1), algorithm, parts: [{ range: 'whole', digest }] }),
-  );
+  return resources.map(({ name, digest }): ManifestFile => ({ path: pathOf(name, resources.length === 1), algorithm, parts: [{ range: 'whole', digest }] }));
+}
+
+function orderedFiles(resources: readonly Resource[], serialization: Serialization): readonly ManifestFile[] {
+  const files = wholeFiles(resources, serialization);
   checkOrder(
     files.map((f) => f.path),
     compareByName,

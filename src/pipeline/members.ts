@@ -48,7 +48,7 @@ export function createClaims(): Claim {
 export function createSignedClaims({ accepted, plan, source }: Run): Claim {
   const { manifest } = accepted;
   const signed = new Set<string>(manifest.files.map((file) => file.path));
-  const ignored = [...manifest.ignored, ...plan.ignorePaths, ...(plan.ignoreGitPaths ? GIT_PATHS : [])];
+  const ignored = new Set<string>([...manifest.ignored, ...plan.ignorePaths, ...(plan.ignoreGitPaths ? GIT_PATHS : [])]);
   const seen = new Set<string>();
   return (member) => {
     const path = pathOf(member);

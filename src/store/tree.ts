@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Stats } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { AppError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { isIgnored } from '../oms/manifest.ts';
-import { parseModelPath } from '../oms/path.ts';
+import { isWithin, parseModelPath } from '../oms/path.ts';
 import { type Dir, ignoreMissing, unreadable } from './dir.ts';
 import { statBlob } from './hubCache.ts';
 
@@ -43,16 +43,26 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Enumerates a model directory (OMS §6.1). Never leaves it unless links are allowed. @throws LIMIT_EXCEEDED, IO */
 export async function readTree(root: Dir, options: WalkOptions): Promise<Tree> {
-  const walk: Walk = { options, files: new Map(), odd: [], warnings: [], entries: 0 };
+  const walk: Walk = { options, ignored: new Set(options.ignored), files: new Map(), odd: [], warnings: [], links: [], entries: 0 };
   try {
     await walkDir(walk, root, '', 'name', [identity(await root.stat())]);
     for (const path of options.listed ?? []) {
-      if (isIgnored(path, options.ignored)) await visitListed(walk, root, path);
+      if (isIgnored(path, walk.ignored)) await visitListed(walk, root, path);
     }
+    await warnOfOutside(walk, root);
     return walk;
   } catch (error) {
     throw unreadable(error, root.display);
   }
+}
+
+/** OMS §6.1.1: a link may lead out of the model, but not unnoticed. */
+async function warnOfOutside({ links, warnings }: Walk, root: Dir): Promise<void> {
+  if (links.length === 0) return;
+  const inside = await realpath(root.child('.'));
+  const [first, ...others] = links.filter(({ target }) => !isWithin(target, inside));
+  if (first === undefined) return;
+  warnings.push(`link ${printable(first.path)} leads out of the model${others.length === 0 ? '' : `, and so do ${others.length} more`}`);
 }
 
 async function visitListed(walk: Walk, root: Dir, path: string): Promise<void> {
@@ -68,9 +78,11 @@ async function visitListed(walk: Walk, root: Dir, path: string): Promise<void> {
 
 type Walk = {
   readonly options: WalkOptions;
+  readonly ignored: ReadonlySet<string>;
   readonly files: Map<string, TreeFile>;
   readonly odd: OddEntry[];
   readonly warnings: string[];
+  readonly links: { readonly path: string; readonly target: string }[];
   entries: number;
 };
 
@@ -83,7 +95,7 @@ async function walkDir(walk: Walk, dir: Dir, prefix: string, via: 'name' | 'link
     const path = `${prefix}${name ?? printable(bytes.toString('latin1'))}`;
     // A name that is not UTF-8 cannot stand in any manifest (OMS §6.1.2(7)); decoding it loosely would hide it behind another.
     if (name === undefined || 'problem' in parseModelPath(path)) walk.odd.push({ display: printable(path), problem: 'name' });
-    else if (!isIgnored(path, walk.options.ignored)) await visit(walk, dir, name, path, via, ancestors);
+    else if (!isIgnored(path, walk.ignored)) await visit(walk, dir, name, path, via, ancestors);
   }
 }
 
@@ -112,6 +124,8 @@ async function visitLink(walk: Walk, dir: Dir, name: string, path: string, ances
     if (['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return undefined;
     throw error;
   });
+  const real = await realpath(dir.child(name)).catch(ignoreMissing);
+  if (real !== undefined) walk.links.push({ path, target: real });
   if (target === undefined) walk.odd.push({ path, display: printable(path), problem: 'dangling' });
   else if (target.isFile()) walk.files.set(path, { path, sizeBytes: target.size, via: 'link', identity: identityOfFile(target) });
   else if (!target.isDirectory()) walk.odd.push({ path, display: printable(path), problem: 'special' });

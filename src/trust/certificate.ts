@@ -62,17 +62,21 @@ export const verifyWithCertificate: SignatureVerifier<'certificate'> = async ({ 
   });
 };
 
-/** OMS asks for digitalSignature or codeSigning. House rule on top: a leaf limited to other purposes (TLS, e-mail) signs no models. @throws CERT_CHAIN_INVALID */
+/**
+ * OMS asks for digitalSignature or codeSigning. House rules on top: a leaf limited to other purposes (TLS, e-mail) signs no models, and a key
+ * usage without digitalSignature is none for signatures, whatever stands beside it (RFC 5280 §4.2.1.3). @throws CERT_CHAIN_INVALID
+ */
 export function checkUsage(leaf: Certificate): void {
   const purposes = extendedKeyUsage(leaf)?.purposes;
   const name = `'${show(subjectOf(leaf))}'`;
-  if (purposes !== undefined && !purposes.includes(OID.codeSigning)) {
+  const forCode = purposes?.includes(OID.codeSigning) === true;
+  if (purposes !== undefined && !forCode && !purposes.includes(OID.anyExtendedKeyUsage)) {
     throw chainInvalid(`the signing certificate ${name} is for other purposes than code signing`, {
       hint: 'Sign with a certificate whose extended key usage includes codeSigning, or has no extended key usage at all.',
     });
   }
   const digitalSignature = hasKeyUsage(leaf, 'digitalSignature');
-  if (digitalSignature === true || (digitalSignature === undefined && purposes !== undefined)) return;
+  if (digitalSignature === true || (digitalSignature === undefined && forCode)) return;
   throw chainInvalid(`the signing certificate ${name} may not make signatures: it lacks the key usage digitalSignature`, {
     hint: 'Sign with a certificate that has the key usage digitalSignature or the extended key usage codeSigning.',
   });

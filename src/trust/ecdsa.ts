@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash, type KeyObject, sign, verify } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import type { HexDigest } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
 import type { Curve } from './trust.ts';
@@ -32,9 +32,12 @@ export function signEcdsa(data: Buffer, key: KeyObject): Buffer {
   return sign(registered(key).hash, data, { key, dsaEncoding: 'der' });
 }
 
-/** SHA-256 of the SubjectPublicKeyInfo's PEM text with LF line ends: what signers write into `publicKey.hint`. */
+/**
+ * SHA-256 of the SubjectPublicKeyInfo's PEM text with LF line ends: what signers write into `publicKey.hint`. A key has one, also when it came
+ * with a compressed point, which OpenSSL would keep: by way of its coordinates.
+ */
 export function keyFingerprint(key: KeyObject): HexDigest {
-  const pem = key.export({ type: 'spki', format: 'pem' });
+  const pem = createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' }).export({ type: 'spki', format: 'pem' });
   return createHash('sha256').update(pem).digest('hex') as HexDigest;
 }
 

@@ -159,7 +159,7 @@ function toAppError(error: unknown, trust: TrustMaterial, facts: Facts): AppErro
     case 'TLOG_MISSING_INCLUSION_ERROR':
       return new AppError('LOG_PROOF_INVALID', `the transparency log entry does not prove this signature: ${detail}`, { cause: error });
     case 'TIMESTAMP_ERROR':
-      return new AppError('TIMESTAMP_INVALID', `the time of signing is not proven: ${detail}`, {
+      return new AppError('TIMESTAMP_INVALID', `not enough timestamps validated: the time of signing is not proven (${detail})`, {
         cause: error,
         hint: 'The trusted root has to know the timestamp authority (--trusted-root, --tuf-refresh); otherwise the bundle was altered.',
       });

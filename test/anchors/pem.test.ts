@@ -27,6 +27,12 @@ describe('public keys', () => {
     expect(keys.map((k) => k.fingerprint)).toEqual(keys.map((k) => keyFingerprint(k.key)));
   });
 
+  it('may be indented, as in the middle of a manifest', () => {
+    const text = publicPem('P-256');
+    const [plain] = parsePublicKeys([material(text)]);
+    expect(parsePublicKeys([material(text.replace(/^/gm, '  \t'))])[0].fingerprint).toBe(plain.fingerprint);
+  });
+
   it.each<KeyKind>(['rsa-2048', 'ed25519', 'secp256k1'])('of the kind %s are refused by name', (kind) => {
     expect(() => parsePublicKeys([material(publicPem(kind))])).toThrow(
       expect.objectContaining({ ...invalid, message: expect.stringContaining(kind.split('-')[0] ?? '') }),

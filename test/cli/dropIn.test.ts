@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { noteExpired } from '../../src/cli/referenceVerify.ts';
+import { type ModelEvidence, startEvidence } from '../../src/report/evidence.ts';
+import type { Signer } from '../../src/trust/trust.ts';
 import { KEYS, type Scratch, SMALL_MODEL, scratch, writeTree } from '../support/model.ts';
-import { type Ended, runGate } from '../support/run.ts';
-import { makeKeys, rootDigestOf } from '../support/signer.ts';
+import { type Ended, runGate, startGate, until } from '../support/run.ts';
+import { makeKeys, rootDigestOf, signDirectory } from '../support/signer.ts';
+import { days, intermediate, leaf, root as makeRoot, pem } from '../trust/pki.ts';
 
 // The program under its other names, as real processes: argv, words and exit codes are what others depend on.
 
@@ -116,6 +120,48 @@ describe('model_signing', () => {
   );
 });
 
+describe('certificates that are not valid any more', () => {
+  const now = new Date();
+  const root = { from: days(-900, now), to: days(900, now) };
+
+  /** What the reference accepts: a chain that was valid when the leaf began. `ca` and `leaf` say until when each is. */
+  async function signedUntil(ca: Date, leafEnd: Date): Promise<readonly string[]> {
+    const anchor = await makeRoot(root);
+    const inter = await intermediate(anchor, { from: days(-800, now), to: ca });
+    const party = await leaf(inter, { from: days(-400, now), to: leafEnd });
+    const bundle = JSON.parse(signDirectory(model, { ...party, publicPem: '' }, { ignore: [] }).toString()) as Record<string, unknown>;
+    const certificates = [party, inter].map(({ der }) => ({ rawBytes: der.toString('base64') }));
+    writeFileSync(space.at('model.sig'), JSON.stringify({ ...bundle, verificationMaterial: { x509CertificateChain: { certificates } } }));
+    writeFileSync(space.at('root.pem'), pem(anchor));
+    return ['verify', 'certificate', '--signature=model.sig', '--certificate_chain', 'root.pem', 'model'];
+  }
+
+  test.each([
+    ['the leaf', days(900, now), days(-1, now)],
+    ['an intermediate', days(-1, now), days(900, now)],
+  ])('pass under the drop-in names only, with a warning, and not with MODEL_GATE_STRICT=1: %s', async (_what, ca, leafEnd) => {
+    const args = await signedUntil(ca, leafEnd);
+    const accepted = await signing(...args);
+    expect(accepted).toMatchObject({ code: 0, stdout: 'Verification succeeded\n' });
+    expect(accepted.stderr).toMatch(/Warning: the certificates of the signer are not valid now, but were at .*MODEL_GATE_STRICT=1 refuses it/);
+    expect((await agent(...args)).stderr).toContain('MODEL_GATE_STRICT=1 refuses it');
+    for (const name of ['model_signing', 'validation-agent']) {
+      const strict = await run(name, args, { MODEL_GATE_STRICT: '1' });
+      expect(strict).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('is valid from') });
+    }
+    const own = await run('model-gate', ['verify', 'model', '--bundle', 'model.sig', '--ca', 'root.pem']);
+    expect(own).toMatchObject({ code: 1, stderr: expect.stringMatching(/CERT_EXPIRED|CERT_CHAIN_INVALID/) });
+  });
+
+  test('are a relaxation in the evidence', () => {
+    const evidence = startEvidence(['--allow-symlinks'], now);
+    const signer = { kind: 'certificate', timeSource: 'notBefore', notAfter: now, checkedAt: now } as Extract<Signer, { kind: 'certificate' }>;
+    evidence.models.push({ signer } as ModelEvidence);
+    noteExpired(evidence, () => {});
+    expect(evidence.relaxations).toEqual(['--allow-symlinks', 'expired certificate']);
+  });
+});
+
 describe('validation-agent', () => {
   beforeEach(async () => void (await signing(...SIGN)));
 
@@ -140,6 +186,21 @@ describe('validation-agent', () => {
     const ended = await agent('--skip-initial', '--watch', ...VERIFY, 'model');
     expect(ended.code).toBe(1);
     expect(lines(ended).at(-1)).toMatchObject({ level: 'error', code: 'DIGEST_MISMATCH' });
+  });
+
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)('a %s before the model is verified ends one shot with %i, never with the 0 that would start the server', async (signal, code) => {
+    // Sparse, and far too large to be read before the signal comes.
+    truncateSync(join(model, 'config.json'), 256 * 1024 ** 3);
+    const running = startGate([...VERIFY, 'model'], { entry: space.at('validation-agent'), cwd: space.path });
+    await until(() => running.stderrSoFar().includes('signature'), 'the signature');
+    running.kill(signal);
+    const ended = await running.ended;
+    expect(ended.code).toBe(code);
+    expect(lines(ended).at(-1)).toMatchObject({ level: 'error', code: 'CANCELLED' });
+    expect(ended.stderr).not.toContain('One-shot validation complete');
   });
 
   test('looks at git files unless told not to, unlike model_signing', async () => {

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { asAppError, exitCodeOf } from '../../src/base/errors.ts';
-import { runModelSigning } from '../../src/cli/modelSigning.ts';
 import { makeKeys } from '../support/signer.ts';
+import { days, intermediate, leaf, pem, root } from '../trust/pki.ts';
+import { type Random, type Reference, ROUNDS, random, runOurs, SEED, startReference } from './peer.ts';
 
 // The drop-in command against the reference implementation on random models, options and mutations: both have to say the same,
-// but for the decisions in docs/oms-decisions.md. MODEL_GATE_ROUNDS and MODEL_GATE_SEED repeat or extend a run.
-
-const ROUNDS = Number(process.env['MODEL_GATE_ROUNDS'] ?? 150);
-const SEED = Number(process.env['MODEL_GATE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+// but for the decisions in docs/oms-decisions.md.
 
 const NAMES = [
   'config.json',
@@ -36,19 +31,35 @@ const NAMES = [
 const GIT_NAMES = ['.gitignore', '.git/HEAD', '.gitattributes', '.github/ci.yml'];
 const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'] as const;
 
-type Reference = { run(args: readonly string[]): Promise<number>; stop(): void };
-type Round = { readonly links: boolean; readonly empty: boolean; readonly mutation: string; readonly signer: string };
+const METHODS = ['key', 'key', 'certificate'] as const;
+
+type Round = {
+  readonly method: string;
+  readonly links: boolean;
+  readonly empty: boolean;
+  readonly mutation: string;
+  readonly signer: string;
+  readonly single: boolean;
+};
 
 let home: string;
 let reference: Reference;
 
-beforeAll(() => {
+beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'model-gate-differential-'));
   reference = startReference();
+  const now = new Date();
+  const period = { from: days(-30, now), to: days(30, now) };
   for (const curve of CURVES) {
     const keys = makeKeys(curve);
     writeFileSync(join(home, `${curve}.pem`), keys.privateKey.export({ type: 'pkcs8', format: 'pem' }));
     writeFileSync(join(home, `${curve}.pub`), keys.publicPem);
+    // One path for each curve: the certificates of another curve are a stranger's.
+    const ca = await root({ subject: `root of ${curve}`, ...period });
+    const inter = await intermediate(ca, { subject: `intermediate of ${curve}`, ...period });
+    writeFileSync(join(home, `${curve}.root.pem`), pem(ca));
+    writeFileSync(join(home, `${curve}.inter.pem`), pem(inter));
+    writeFileSync(join(home, `${curve}.leaf.pem`), pem(await leaf(inter, { key: keys, ...period })));
   }
   console.log(`${ROUNDS} rounds, seed ${SEED}`);
 });
@@ -81,46 +92,53 @@ function isDecided({ links, empty, mutation }: Round, ours: number): boolean {
 }
 
 async function play(dir: string, rng: Random): Promise<{ ours: number; theirs: number; facts: Round }> {
-  const model = join(dir, 'model');
-  const names = writeModel(model, rng);
-  const links = rng.chance(0.15);
-  if (links) symlinkSync(names[0] ?? '', join(model, 'zz-link'));
+  const folder = join(dir, 'model');
+  const names = writeModel(folder, rng);
+  const single = rng.chance(0.15);
+  const target = rng.pick(names);
+  // The reference calls the file of such a model '.', and so does the drop-in when it signs.
+  const model = single ? join(folder, target) : folder;
+  const links = !single && rng.chance(0.15);
+  if (links) symlinkSync(names[0] ?? '', join(folder, 'zz-link'));
+  const method = rng.pick(METHODS);
   const curve = rng.pick(CURVES);
-  const bundle = rng.chance(0.5) ? join(model, 'model.sig') : join(dir, 'model.sig');
+  const bundle = rng.chance(0.5) ? join(folder, 'model.sig') : join(dir, 'model.sig');
   const ignored = rng.chance(0.2) && names.length > 1 ? rng.pick(names) : undefined;
   const common = [...(links && rng.chance(0.7) ? ['--allow_symlinks'] : []), ...(rng.chance(0.15) ? ['--no-ignore-git-paths'] : [])];
   const left = names.filter((name) => name !== ignored && (common.includes('--no-ignore-git-paths') || !GIT_NAMES.includes(name)));
-  const empty = left.length === 0;
-  const ignoreFlags = ignored === undefined ? [] : ['--ignore-paths', join(model, ignored)];
+  const empty = single ? ignored === target : left.length === 0;
+  const ignoreFlags = ignored === undefined ? [] : ['--ignore-paths', join(folder, ignored)];
 
-  const signArgs = (out: string): string[] => [
-    'sign',
-    'key',
-    model,
-    '--signature',
-    out,
-    '--private_key',
-    join(home, `${curve}.pem`),
-    ...common,
-    ...ignoreFlags,
-  ];
+  const signArgs = ['sign', method, model, '--signature', bundle, ...signingFlags(method, curve), ...common, ...ignoreFlags];
   const signer = rng.pick(['ours', 'reference']);
-  const signed = signer === 'ours' ? await runOurs(signArgs(bundle)) : await reference.run(signArgs(bundle));
+  const signed = signer === 'ours' ? await runOurs(signArgs) : await reference.run(signArgs);
+  const facts = { method, links, empty, signer, single };
   if (signed !== 0) {
     // Both have to refuse to sign the same model.
-    const other = signer === 'ours' ? await reference.run(signArgs(bundle)) : await runOurs(signArgs(bundle));
-    return { ours: signer === 'ours' ? signed : other, theirs: signer === 'ours' ? other : signed, facts: { links, empty, mutation: 'sign', signer } };
+    const other = signer === 'ours' ? await reference.run(signArgs) : await runOurs(signArgs);
+    return { ours: signer === 'ours' ? signed : other, theirs: signer === 'ours' ? other : signed, facts: { ...facts, mutation: 'sign' } };
   }
-  const mutation = mutate(model, bundle, names, rng);
+  const mutation = mutate(folder, bundle, single ? [target] : names, rng);
   const trusted = rng.chance(0.1) ? rng.pick(CURVES) : curve;
-  const verifyArgs = ['verify', 'key', model, '--signature', bundle, '--public_key', join(home, `${trusted}.pub`), ...common];
+  const verifyArgs = ['verify', method, model, '--signature', bundle, ...trustFlags(method, trusted), ...common];
   if (rng.chance(0.3)) verifyArgs.push(...ignoreFlags);
-  if (rng.chance(0.15)) verifyArgs.push('--ignore_unsigned_files');
+  // With this flag the reference looks for a single file inside itself.
+  if (!single && rng.chance(0.15)) verifyArgs.push('--ignore_unsigned_files');
   return {
     ours: await runOurs(verifyArgs),
     theirs: await reference.run(verifyArgs),
-    facts: { links: links || mutation.includes('link'), empty, mutation, signer },
+    facts: { ...facts, links: links || mutation.includes('link'), mutation },
   };
+}
+
+function signingFlags(method: string, curve: string): readonly string[] {
+  const key = ['--private_key', join(home, `${curve}.pem`)];
+  if (method === 'key') return key;
+  return [...key, '--signing_certificate', join(home, `${curve}.leaf.pem`), '--certificate_chain', join(home, `${curve}.inter.pem`)];
+}
+
+function trustFlags(method: string, curve: string): readonly string[] {
+  return method === 'key' ? ['--public_key', join(home, `${curve}.pub`)] : ['--certificate_chain', join(home, `${curve}.root.pem`)];
 }
 
 function writeModel(model: string, rng: Random): string[] {
@@ -158,56 +176,4 @@ function mutate(model: string, bundle: string, names: readonly string[], rng: Ra
   const name = rng.pick(Object.keys(mutations));
   mutations[name]?.();
   return name;
-}
-
-async function runOurs(args: readonly string[]): Promise<number> {
-  const writers = [process.stdout, process.stderr].map((stream) => [stream, stream.write.bind(stream)] as const);
-  for (const [stream] of writers) stream.write = () => true;
-  try {
-    return await runModelSigning(args, { env: {}, signal: new AbortController().signal, signalName: () => undefined });
-  } catch (error) {
-    return exitCodeOf(asAppError(error).code);
-  } finally {
-    for (const [stream, write] of writers) stream.write = write;
-  }
-}
-
-/** The Python beside the reference's command on PATH. */
-function startReference(): Reference {
-  const command = (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .map((dir) => join(dir, 'model_signing'))
-    .find((path) => existsSync(path));
-  if (command === undefined) throw new Error('the reference implementation is not on PATH');
-  const real = join(dirname(realpathOf(command)), 'python');
-  const child = spawn(real, [join(import.meta.dirname, 'reference.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return {
-    async run(args) {
-      child.stdin.write(`${JSON.stringify(args)}\n`);
-      const { value, done } = await lines.next();
-      if (done === true) throw new Error('the reference implementation ended');
-      return Number(value);
-    },
-    stop: () => void child.kill(),
-  };
-}
-
-/** One step only: the interpreter of a virtual environment is a link itself, and has to be called by it. */
-function realpathOf(path: string): string {
-  return lstatSync(path).isSymbolicLink() ? resolve(dirname(path), readlinkSync(path)) : path;
-}
-
-type Random = { next(): number; chance(p: number): boolean; pick<T>(list: readonly T[]): T };
-
-/** mulberry32: small, and the same everywhere. */
-function random(seed: number): Random {
-  let state = seed >>> 0;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return { next, chance: (p) => next() < p, pick: (list) => list[Math.floor(next() * list.length)] as (typeof list)[number] };
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { freePort, type RealS3, startVersitygw } from '../servers/versitygw.ts';
+import { type Nginx, startNginx } from '../servers/nginx.ts';
+import { type RealS3, startVersitygw } from '../servers/versitygw.ts';
 import { makeKeys, shardsOf, signResources } from '../support/signer.ts';
 
 // The built program, models signed by the reference implementation, real servers.
@@ -18,7 +17,7 @@ type Run = { readonly code: number | null; readonly log: string; readonly termin
 
 let home: string;
 let s3: RealS3;
-let nginx: { readonly origin: string; readonly root: string; stop(): Promise<void> };
+let nginx: Nginx;
 let key: string;
 let otherKey: string;
 
@@ -31,7 +30,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await nginx.stop();
+  await nginx[Symbol.asyncDispose]();
   await s3[Symbol.asyncDispose]();
   rmSync(home, { recursive: true, force: true });
 });
@@ -239,44 +238,4 @@ function treeOf(dir: string): Record<string, string> {
       .map((entry) => join(entry.parentPath, entry.name))
       .map((path) => [path.slice(dir.length), createHash('sha256').update(readFileSync(path)).digest('hex')]),
   );
-}
-
-async function startNginx(): Promise<{ origin: string; root: string; stop(): Promise<void> }> {
-  const root = join(home, 'www');
-  mkdirSync(root);
-  const port = await freePort();
-  const config = join(home, 'nginx.conf');
-  writeFileSync(
-    config,
-    `daemon off; pid ${home}/nginx.pid; error_log ${home}/nginx.log;
-     events {}
-     http { access_log off; client_body_temp_path ${home}/t1; proxy_temp_path ${home}/t2; fastcgi_temp_path ${home}/t3; uwsgi_temp_path ${home}/t4; scgi_temp_path ${home}/t5;
-       server { listen 127.0.0.1:${port}; root ${root}; } }`,
-  );
-  const server = spawn('nginx', ['-e', `${home}/nginx.log`, '-c', config], {
-    stdio: 'ignore',
-    env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` },
-  });
-  const origin = `http://127.0.0.1:${port}`;
-  for (
-    let i = 0;
-    i < 100 &&
-    !(await fetch(origin).then(
-      () => true,
-      () => false,
-    ));
-    i++
-  )
-    await sleep(50);
-  // Workers run as nobody when the test runs as root.
-  execFileSync('chmod', ['a+rx', home, root]);
-  return {
-    origin,
-    root,
-    async stop() {
-      const exit = once(server, 'exit');
-      server.kill();
-      await exit;
-    },
-  };
 }

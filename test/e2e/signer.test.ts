@@ -10,6 +10,8 @@ import { intermediate, leaf, type Party, pem, root } from '../trust/pki.ts';
 
 // What our signer makes, judged by the reference verifier on PATH: the rows of docs/interop.md. The built program signs, under its own and its drop-in name.
 
+/** Red Hat's build of the reference is another one: E2E_VERIFIER=rh_model_signing. */
+const VERIFIER = process.env['E2E_VERIFIER'] ?? 'model_signing';
 const PROGRAM = join(import.meta.dirname, '../../dist/main.js');
 
 type Run = { readonly code: number | null; readonly out: string };
@@ -233,7 +235,7 @@ function entryOf(name: Name): string {
 }
 
 function verify([method = '', ...args]: readonly string[]): Run {
-  return run('model_signing', ['verify', method, '--signature', bundle, ...args, model]);
+  return run(VERIFIER, ['verify', method, '--signature', bundle, ...args, model]);
 }
 
 function verifyKey(...args: readonly string[]): Run {
@@ -242,7 +244,7 @@ function verifyKey(...args: readonly string[]): Run {
 
 /** The reference's command line knows sha256 over whole files only; its library takes what it is told. */
 function verifyWithLibrary(hashing: string): Run {
-  const which = spawnSync('/bin/sh', ['-c', 'command -v model_signing'], { encoding: 'utf8' }).stdout.trim();
+  const which = spawnSync('/bin/sh', ['-c', `command -v ${VERIFIER}`], { encoding: 'utf8' }).stdout.trim();
   const python = join(dirname(realpathSync(which)), 'python');
   const script = `
 import sys, pathlib, model_signing

@@ -171,7 +171,8 @@ describe('the verification material', () => {
     expect(() => material({ tlogEntries: [] })).toThrow(malformed(/none of publicKey/));
     expect(() => material({ publicKey: key, x509CertificateChain: chain })).toThrow(malformed(/more than one of/));
     expect(() => material({ publicKey: key, certificate: certificate('leaf'), tlogEntries: [{}] })).toThrow(malformed(/more than one of/));
-    expect(() => material({ publicKey: null, x509CertificateChain: chain })).toThrow(malformed(/more than one of/));
+    expect(() => material({ publicKey: null })).toThrow(malformed(/none of publicKey/));
+    expect(material({ publicKey: null, x509CertificateChain: chain, certificate: null })).toMatchObject({ kind: 'certificate' });
   });
 
   it('of a key gives the hint only: the key inside the bundle is the attacker’s to choose', () => {
@@ -213,7 +214,26 @@ describe('the verification material', () => {
       expect(material({ x509CertificateChain: { certificates: [certificate('x')] }, tlogEntries })).toMatchObject({ kind: 'certificate' });
     }
     for (const tlogEntries of [null, {}, 'x']) expect(() => material({ publicKey: { hint: 'a' }, tlogEntries })).toThrow(malformed(/not an array/));
-    expect(() => material({ certificate: null, tlogEntries: [{}] })).toThrow(malformed(/certificate.rawBytes is not base64/));
+    expect(() => material({ certificate: {}, tlogEntries: [{}] })).toThrow(malformed(/certificate.rawBytes is not base64/));
+  });
+
+  it.each<[string, unknown]>([
+    ['', 'text'],
+    ['', null],
+    ['.logIndex', { logIndex: 7 }],
+    ['.integratedTime', { integratedTime: 1_700_000_000 }],
+    ['.logId.keyId', { logId: { keyId: 1 } }],
+    ['.kindVersion', { kindVersion: 'dsse' }],
+    ['.inclusionPromise', { inclusionPromise: [] }],
+    ['.inclusionProof.hashes', { inclusionProof: { hashes: ['AAAA', 1] } }],
+    ['.inclusionProof.checkpoint.envelope', { inclusionProof: { checkpoint: { envelope: {} } } }],
+    ['.canonicalizedBody', { canonicalizedBody: true }],
+  ])('has log entries of the form of the schema, whatever the method is: tlogEntries, entry %s', (member, entry) => {
+    const good = { logIndex: '7', inclusionPromise: null, inclusionProof: { hashes: [] }, future: 1 };
+    for (const method of [{ publicKey: { hint: 'a' } }, { certificate: certificate('leaf') }]) {
+      expect(() => material({ ...method, tlogEntries: [good, good] })).not.toThrow();
+      expect(() => material({ ...method, tlogEntries: [good, entry] })).toThrow(malformed(new RegExp(`tlogEntries\\[1\\]${member} has another type`)));
+    }
   });
 
   it('may carry up to 16 timestamps', () => {

@@ -43,6 +43,16 @@ describe('called as KServe calls its storage initializer', () => {
     expect(server.seen).toEqual([]);
   });
 
+  test.each(['public-key', 'MODEL_GATE_PUBLIC_KEY', 'ca'])('a URI cannot say whom to trust, not by ?%s= and not by a fragment', async (name) => {
+    await using server = await start();
+    const key = encodeURIComponent(KEYS.publicPem);
+    for (const uri of [`s3://models/iris?${name}=${key}`, `${server.origin}/iris/?${name}=${key}`, `${server.origin}/iris/#${name}=${key}`]) {
+      const ended = await runGate([uri, fresh()], { env: { STORAGE_CONFIG: storage(server.origin) } });
+      expect(ended).toMatchObject({ code: 2, termination: { reason: 'TRUST_METHOD_MISSING' } });
+    }
+    expect(server.seen).toEqual([]);
+  });
+
   test.each([
     ['CONFIDENTIAL_ENABLED', 'true'],
     ['STORAGE_CONFIG', '{"type":"webhdfs"}'],

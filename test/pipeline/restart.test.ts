@@ -329,11 +329,11 @@ describe('staging directories of others', () => {
 });
 
 describe('several models in one call', () => {
-  test('all pass or the call fails: the first stays, the second that is refused leaves nothing', async () => {
+  test('all pass or the call fails: the first stays, the second that is refused leaves nothing, the third is not looked at', async () => {
     await using good = await serveModel(files);
     await using bad = await serveModel({ ...files, 'config.json': 'tampered' });
     const { parent } = fresh();
-    const outcome = await pullHere([good.url, `${parent}/a`, bad.url, `${parent}/b`]);
+    const outcome = await pullHere([good.url, `${parent}/a`, bad.url, `${parent}/b`, good.url, `${parent}/c`]);
     expect(outcome).toMatchObject({ reason: 'DIGEST_MISMATCH', exitCode: 1 });
     expect(outcome.evidence.models.map(({ verdict }) => verdict)).toEqual(['verified', 'refused']);
     expect(readdirSync(parent)).toEqual(['a']);

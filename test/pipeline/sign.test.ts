@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AppError, asAppError, type ErrorCode } from '../../src/base/errors.ts';
+import type { Event } from '../../src/base/events.ts';
 import { digest } from '../../src/pipeline/digest.ts';
 import { inspect } from '../../src/pipeline/inspect.ts';
 import type { ToolDeps } from '../../src/pipeline/measure.ts';
@@ -16,12 +17,14 @@ import { makeKeys, rootDigestOf } from '../support/signer.ts';
 import { type KeyKind, keyPair, leaf, pem, root } from '../trust/pki.ts';
 
 const PRIVATE_KEY = KEYS.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-const DEPS: ToolDeps = { emit: () => {}, signal: new AbortController().signal, now: () => new Date(), env: {} };
+let told: Event[];
+const DEPS: ToolDeps = { emit: (event) => void told.push(event), signal: new AbortController().signal, now: () => new Date(), env: {} };
 
 let space: Scratch;
 let model: string;
 
 beforeEach(() => {
+  told = [];
   space = scratch();
   model = space.at('model');
   writeTree(model, SMALL_MODEL);
@@ -125,6 +128,10 @@ describe('signing', () => {
     expect(signedNames()).toContain('link.json');
     expect(statement().predicate.serialization.allow_symlinks).toBe(true);
     expect((await verifyHere(model)).reason).toBe('OK');
+    writeFileSync(space.at('outside.json'), '{}');
+    symlinkSync(space.at('outside.json'), join(model, 'out.json'));
+    expect(await signHere(model, { 'allow-symlinks': true })).toBe('OK');
+    expect(told).toContainEqual({ kind: 'warning', message: 'link out.json leads out of the model' });
   });
 
   test('reads an encrypted key with the password from a file or the environment, never from a flag', async () => {

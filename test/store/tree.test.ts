@@ -75,6 +75,25 @@ describe('a walk', () => {
   });
 });
 
+describe('a link that leads out of the model', () => {
+  test('is followed when links are, and reported once for all of them', async () => {
+    writeTree(tmp.path, { 'model/file': 'x', 'elsewhere/file': 'y', 'model-2/file': 'z' });
+    symlinkSync('file', tmp.at('model', 'inside'));
+    const follow = async () => {
+      await using root = await Dir.open(tmp.at('model'));
+      return await readTree(root, { ignored: [], symlinks: 'follow', maxEntries: 100 });
+    };
+    expect((await follow()).warnings).toEqual([]);
+    symlinkSync('../elsewhere', tmp.at('model', 'dir'));
+    expect((await follow()).warnings).toEqual(['link dir leads out of the model']);
+    symlinkSync('../model-2/file', tmp.at('model', 'alias'));
+    symlinkSync(tmp.at('elsewhere', 'file'), tmp.at('model', 'absolute'));
+    const tree = await follow();
+    expect(names(tree)).toEqual(['absolute', 'alias', 'dir/file', 'file', 'inside']);
+    expect(tree.warnings).toEqual([expect.stringMatching(/^link \w+ leads out of the model, and so do 2 more$/)]);
+  });
+});
+
 describe('a comparison with the manifest', () => {
   const file = (path: string, sizeBytes?: number): ManifestFile => ({
     path: path as ModelPath,

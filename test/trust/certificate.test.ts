@@ -294,6 +294,7 @@ describe('the leaf', () => {
   it.each<[string, CertificateOptions]>([
     ['digitalSignature only', { keyUsage: ['digitalSignature'] }],
     ['codeSigning only', { purposes: ['1.3.6.1.5.5.7.3.3'] }],
+    ['digitalSignature and any purpose', { keyUsage: ['digitalSignature'], purposes: ['2.5.29.37.0'] }],
     ['codeSigning among others', { keyUsage: ['digitalSignature'], purposes: [SERVER_AUTH, '1.3.6.1.5.5.7.3.3'] }],
   ])('may sign with %s', async (_, options) => {
     const party = await issue({ issuer: inter, ...options });
@@ -304,6 +305,7 @@ describe('the leaf', () => {
     ['neither usage', {}],
     ['key agreement only', { keyUsage: ['keyAgreement'] }],
     ['codeSigning, but a key usage without digitalSignature', { keyUsage: ['keyAgreement'], purposes: ['1.3.6.1.5.5.7.3.3'] }],
+    ['any purpose, but no digitalSignature', { purposes: ['2.5.29.37.0'] }],
     ['TLS server authentication only', { keyUsage: ['digitalSignature'], purposes: [SERVER_AUTH] }],
   ])('may not sign with %s', async (_, options) => {
     const party = await issue({ issuer: inter, ...options });

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createPublicKey } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { isNonEmpty } from '../../src/base/brands.ts';
 import type { ParsedBundle } from '../../src/oms/bundle.ts';
@@ -28,6 +29,18 @@ describe('the key method', () => {
     const pair = keyPair(kind);
     const payload = await verifySignature(bundle(signatureOf(pair), keyFingerprint(pair.publicKey)), anchors(keyPair('P-256'), pair), NOW);
     expect(payload).toMatchObject({ bytes: PAYLOAD, encoding: 'DSSEv1', signer: { kind: 'key', curve: kind, fingerprint: keyFingerprint(pair.publicKey) } });
+  });
+
+  it('knows a key by one fingerprint, also when it was given with a compressed point', async () => {
+    const pair = keyPair('P-256');
+    const spki = pair.publicKey.export({ format: 'der', type: 'spki' });
+    const [head, x, y] = [spki.subarray(0, 26), spki.subarray(27, 59), spki.subarray(59)];
+    // SEQUENCE and BIT STRING are 32 bytes shorter; the point begins with 2 or 3, by the last bit of y.
+    const shorter = Buffer.from(head).fill(0x39, 1, 2).fill(0x22, 24, 25);
+    const compressed = createPublicKey({ key: Buffer.concat([shorter, Buffer.of(2 + ((y.at(-1) ?? 0) & 1)), x]), format: 'der', type: 'spki' });
+    expect(compressed.export({ format: 'der', type: 'spki' })).toHaveLength(59);
+    const given = anchors({ ...pair, publicKey: compressed });
+    await expect(verifySignature(bundle(signatureOf(pair), keyFingerprint(pair.publicKey)), given, NOW)).resolves.toMatchObject({ bytes: PAYLOAD });
   });
 
   it('refuses signatures by other keys, also when the hint names the given one', async () => {
