@@ -47,7 +47,9 @@ describe('a file that is two things', () => {
     const header = (member: string, size: number): Buffer => {
       const block = Buffer.alloc(512);
       block.write(member, 'latin1');
-      block.write(`0000644\0${'0000000\0'.repeat(2)}${size.toString(8).padStart(11, '0')}\000000000000\0${' '.repeat(8)}0`, 100, 'latin1');
+      const fields = ['0000644', '0000000', '0000000', size.toString(8).padStart(11, '0'), '00000000000', ''];
+      block.write(fields.join('\0'), 100, 'latin1');
+      block.write(`${' '.repeat(8)}0`, 148, 'latin1');
       block.write('ustar\x0000', 257, 'latin1');
       block.write(
         `${block
