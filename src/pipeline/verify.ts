@@ -93,7 +93,8 @@ async function verifyOne(
   const signed = new Set<string>(manifest.files.map((file) => file.path));
   const tolerated = [...tree.files.keys()].filter((path) => !signed.has(path));
   const looked = [...results.map(({ file }) => file.path), ...tolerated].map((path) => ({ path, open: () => open(path) }));
-  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, looked, deps, model, new Set(tree.files.keys()));
+  const odd = tree.odd.map(({ display }) => display);
+  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, { files: looked, odd }, deps, model, new Set(tree.files.keys()));
   deps.emit({
     kind: 'modelDone',
     source: source.displayUri,
