@@ -74,7 +74,9 @@ async function verifyOne(
     const found = tree.files.get(file.path);
     return { file, sizeBytes: found?.sizeBytes ?? 0, identity: found?.identity ?? '' };
   });
-  const { read, unchanged } = reading.choose(candidates, model.bundle?.sha256 ?? '');
+  // Another policy may ask something else of the files that are known.
+  const judges = [model.bundle?.sha256 ?? '', ...(deps.evidence.policies ?? []).map(({ sha256 }) => sha256)].join(' ');
+  const { read, unchanged } = reading.choose(candidates, judges);
   const jobs = read.map(({ file, sizeBytes }): Job => ({ file, origin: 'inPlace', sizeBytes, input: { kind: 'file', open: () => open(file.path) } }));
   const results = await transfer(jobs, {
     // One thread where the rate is limited: the limit is one for all files.
