@@ -31,7 +31,7 @@ export function subjectsOf({ check }: WatchPlan, floorPath: string): readonly Su
   ];
 }
 
-export type WatchedChanges = Changes & Disposable;
+export type WatchedChanges = Changes & Disposable & { /** There is more to look at than before. */ look(): void };
 
 /** Told by the kernel where it can, and polled in any case: network file systems do not report what others do to them. */
 export function watchChanges(
@@ -73,6 +73,7 @@ export function watchChanges(
   }
 
   return {
+    look: () => changed.resolve(),
     async mark() {
       changed = Promise.withResolvers();
       known = await look();

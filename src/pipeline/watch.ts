@@ -38,7 +38,11 @@ export const CLOCK: Clock = {
 export async function watch(plan: WatchPlan, deps: WatchDeps): Promise<Standing> {
   // Policies name files of their own; the first check that reads them finds more to look at, which is a change.
   const named = new Set<string>();
-  const noted = (path: string): void => void (named.size < MAX_NAMED && named.add(path));
+  const noted = (path: string): void => {
+    if (named.has(path) || named.size >= MAX_NAMED) return;
+    named.add(path);
+    changes.look();
+  };
   const subjects = (): readonly Subject[] => [...subjectsOf(plan, FLOOR_PATH), ...[...named].map((path) => ({ path, kind: 'mounted' as const }))];
   using changes = watchChanges(subjects, { pollMs: plan.pollMs, maxEntries: plan.check.limits.entries });
   const memory = new Memory();
