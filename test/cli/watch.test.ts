@@ -212,6 +212,24 @@ describe('watch', () => {
     expect((await stop(watch)).code).toBe(0);
   });
 
+  test('is ready for ever only where the policy tolerates that', async () => {
+    const policy = (more: string): string =>
+      `apiVersion: model-gate/policy/v1\n${more}rules:\n  - { name: served, source: '*://**', require: { key: '${space.at('key.pub')}' } }\n`;
+    writeFileSync(space.at('policy.yaml'), policy(''));
+    const port = await freePort();
+    const flags = ['--health-port', `${port}`, '--health-address', '127.0.0.1', '--policy', space.at('policy.yaml'), '--sticky-readiness'];
+    running = startGate(['watch', model, ...flags]);
+    const watch = watched(running, port);
+    await metric(watch, 'model_gate_failure_info{reason="POLICY_DENIED"}', '1');
+    await expect.poll(() => watch.get('/ready')).toEqual({ status: 503, body: 'not ready: POLICY_DENIED\n' });
+    writeFileSync(space.at('policy.yaml'), policy('relaxations: [sticky-readiness]\n'));
+    await becomes(watch, '/ready', 200);
+    tamper('config.json');
+    await metric(watch, 'model_gate_failure_info{reason="DIGEST_MISMATCH"}', '1');
+    await metric(watch, 'model_gate_verified', '0');
+    expect((await watch.get('/ready')).status).toBe(200);
+  });
+
   test('follows a key that only the policy names', async () => {
     mount('first', KEYS.publicPem);
     const port = await freePort();
