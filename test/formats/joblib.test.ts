@@ -56,4 +56,11 @@ describe('joblib', () => {
   it('that says None of its alignment is not aligned', async () => {
     expect((await refusalsOf(joblib(Buffer.alloc(16), { more: 'U\x1bnumpy_array_alignment_bytesN' }), 'm.joblib')).join()).not.toContain('MALFORMED');
   });
+
+  it('whose wrapper was forgotten for want of memory has an array whose length cannot be told', async () => {
+    const many = Buffer.concat([opcodes('\x80\x04'), Buffer.alloc(500_000 * 5, opcodes('U\x01a\x940'))]);
+    const wrapper = opcodes('cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81\x940');
+    const file = Buffer.concat([many, wrapper, opcodes('j'), u32(500_000), opcodes('}b'), Buffer.alloc(64, '\xff'), opcodes('.')]);
+    expect(await refusalsOf(file, 'm.joblib')).toContainEqual(expect.stringContaining('length cannot be told'));
+  });
 });
