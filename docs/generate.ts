@@ -64,6 +64,10 @@ function exitCodesPage(): string {
 Few exit codes, many reason codes: the exit code says what to do, the reason (in the log, the termination message and the report) says why.
 Exit 0 means verified and, for \`pull\`, published. Of several failures 1 wins over 3, and 3 over 4.
 
+\`watch\` goes on after a failure: the same codes are in its log, its termination message and \`/metrics\` (\`model_gate_last_check_exit_code\`,
+\`model_gate_failure_info{reason}\`). It ends with 0 for a signal while \`/ready\` says 200, and with 143 or 130 otherwise; with 2 where it cannot start;
+and with the code of the reason under \`--on-failure exit\` ([watch](../how-to/watch.md)). \`policy test\` ends with 1 when a case fails.
+
 ${sections.join('\n')}`;
 }
 

@@ -16,6 +16,8 @@ export type MaterialDeps = {
   /** Downloads at most `maxBytes`, over verified TLS unless the caller pinned the content. */
   readonly fetchUri: (uri: string, maxBytes: number) => Promise<Buffer>;
   readonly signal: AbortSignal;
+  /** Told of each file or directory before it is read. */
+  readonly noted?: (path: string) => void;
 };
 
 /** Key and certificate files; trusted roots are larger. */
@@ -36,6 +38,7 @@ export async function readMaterial(ref: MaterialRef, deps: MaterialDeps, maxByte
       return [pinned(material, ref.sha256)];
     }
     case 'file':
+      deps.noted?.(ref.path);
       return readPath(ref.path, ref.sha256, maxBytes, deps.signal);
   }
 }

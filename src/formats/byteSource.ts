@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Defect } from './finding.ts';
+import { BeyondLimits, Defect } from './finding.ts';
 
 /** Bytes at random access: a file, a buffer, or a part of either. `read` gives fewer bytes than asked only at the end. */
 export type ByteSource = {
@@ -23,7 +23,7 @@ export function windowSource(bytes: Uint8Array, sizeBytes: number): ByteSource {
     readableBytes: bytes.length,
     read: async (position, length) => {
       const end = Math.min(position + length, sizeBytes);
-      if (end > bytes.length && end > position) throw new Defect(`needs more than the first ${bytes.length} decompressed bytes to be judged`);
+      if (end > bytes.length && end > position) throw new BeyondLimits(`needs more than the first ${bytes.length} decompressed bytes to be judged`);
       return bytes.subarray(position, Math.max(position, end));
     },
   };

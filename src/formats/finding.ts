@@ -49,5 +49,10 @@ export type PickleImport = { readonly module: string; readonly name: string; rea
 
 /** Thrown by the readers of one format, caught by `identify`: becomes a `malformed` finding, never an error of the program. */
 export class Defect extends Error {
-  override readonly name = 'Defect';
+  override readonly name: string = 'Defect';
+}
+
+/** Reading stopped at a limit of ours, where a loader would have gone on: what lies behind is not known. */
+export class BeyondLimits extends Defect {
+  override readonly name = 'BeyondLimits';
 }

@@ -3,6 +3,7 @@ import { archiveKind, isExpected } from './archive.ts';
 import { type ByteSource, readHead, slice } from './byteSource.ts';
 import { Defect, type Finding, type Format } from './finding.ts';
 import { checkGguf } from './gguf.ts';
+import { judgeHdf5, startOfHdf5 } from './hdf5.ts';
 import { type Compression, type InflateBudget, inflate } from './inflate.ts';
 import { byMagic } from './magic.ts';
 import { readNpyHeader } from './numpy.ts';
@@ -10,6 +11,7 @@ import { externalData, recogniseProtobuf } from './onnx.ts';
 import type { WalkBudget } from './pickle.ts';
 import { judgePickle, searchPickles } from './pickleFile.ts';
 import { checkSafetensors, looksLikeSafetensors } from './safetensors.ts';
+import { judgeGraph } from './tensorflow.ts';
 import { judgeText } from './text.ts';
 
 /** Containers in containers: `model.tar.gz` with an archive of PyTorch in it is three. */
@@ -44,6 +46,8 @@ async function judgeSource(source: ByteSource, name: string, depth: number, budg
   await attempt('pickle', () => judgePickle(source, name, budget));
   const main = findings.length > 0;
   await attempt('unknown', async () => (await judgeMain(source, name, depth, budget, main)) ?? []);
+  await attempt('tar', () => judgeHiddenTar(source, depth, budget, findings));
+  await attempt('hdf5', () => judgeHiddenHdf5(source, findings));
   await attempt('zip', () => judgeAppendedZip(source, depth, budget));
   if (findings.length === 0) {
     await attempt('unknown', async () => [{ kind: 'format', format: 'unknown' }, ...(await searchPickles(source, name, budget))]);
@@ -55,9 +59,10 @@ async function judgeSource(source: ByteSource, name: string, depth: number, budg
 async function judgeMain(source: ByteSource, name: string, depth: number, budget: Budget, pickle: boolean): Promise<readonly Finding[] | undefined> {
   const head = await readHead(source, HEAD_BYTES);
   if (await looksLikeSafetensors(source)) return checked('safetensors', () => checkSafetensors(source));
-  if (head.toString('latin1', 0, 4) === 'GGUF') return checked('gguf', () => checkGguf(source));
+  if (head.toString('latin1', 0, 4) === 'GGUF') return checkedMembers('gguf', () => checkGguf(source));
   if (head.toString('latin1', 0, 6) === '\x93NUMPY') return judgeNumpy(source, budget);
   const magic = byMagic(head);
+  if (magic?.format === 'hdf5') return judgeHdf5(source);
   if (magic !== undefined) return [{ kind: 'format', ...magic }];
   const compression = compressionOf(head);
   if (compression !== undefined) {
@@ -72,6 +77,7 @@ async function judgeMain(source: ByteSource, name: string, depth: number, budget
   if (text !== undefined) return text;
   const message = await recogniseProtobuf(source);
   if (message === 'onnx' || /\.onnx$/i.test(name)) return judgeOnnx(source);
+  if (message === 'tensorflow') return judgeGraph(source);
   return message === undefined ? undefined : [{ kind: 'format', format: message }];
 }
 
@@ -142,6 +148,19 @@ async function judgeCompressed(
   }
 }
 
+/** A tar begins with the name of its first member, which may look like anything. */
+async function judgeHiddenTar(source: ByteSource, depth: number, budget: Budget, found: readonly Finding[]): Promise<readonly Finding[]> {
+  if (found.some((finding) => finding.kind === 'format' && finding.format === 'tar' && finding.member === undefined)) return [];
+  const { looksLikeTar } = await import('./tar.ts');
+  return (await looksLikeTar(source)) ? checkedMembers('tar', () => judgeTar(source, depth, budget)) : [];
+}
+
+/** HDF5 may begin behind a block of anything, of 512 bytes and its doubles. */
+async function judgeHiddenHdf5(source: ByteSource, found: readonly Finding[]): Promise<readonly Finding[]> {
+  if (found.some((finding) => finding.kind === 'format' && finding.format === 'hdf5' && finding.member === undefined)) return [];
+  return (await startOfHdf5(source)) === undefined ? [] : judgeHdf5(source);
+}
+
 /** An archive behind something else: readers of archives begin at the end. */
 async function judgeAppendedZip(source: ByteSource, depth: number, budget: Budget): Promise<readonly Finding[]> {
   if (source.readableBytes !== undefined) return [];
@@ -149,13 +168,20 @@ async function judgeAppendedZip(source: ByteSource, depth: number, budget: Budge
   const size = Math.min(ZIP_TAIL_BYTES, source.sizeBytes);
   const tail = Buffer.from(await source.read(source.sizeBytes - size, size));
   for (let at = tail.lastIndexOf(END_OF_ZIP); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(END_OF_ZIP, at - 1)) {
-    // Of one disk, and not behind itself: four bytes alone also occur by chance.
-    if (at + 22 > tail.length || tail.readUInt32LE(at + 4) !== 0) continue;
-    const start = tail.readUInt32LE(at + 16);
-    if (start === 0xffffffff || start + tail.readUInt32LE(at + 12) <= source.sizeBytes)
+    // Of one disk and not behind itself, or right behind a directory: four bytes alone also occur by chance.
+    if (at + 22 > tail.length) continue;
+    const [start, directory] = [tail.readUInt32LE(at + 16), tail.readUInt32LE(at + 12)];
+    const plausible = tail.readUInt32LE(at + 4) === 0 && (start === 0xffffffff || start + directory <= source.sizeBytes);
+    if (plausible || (await isDirectory(source, source.sizeBytes - size + at - directory)) || (await isDirectory(source, start)))
       return [{ kind: 'malformed', format: 'zip', detail: 'a zip archive stands behind something else' }, ...(await judgeZip(source, depth, budget))];
   }
   return [];
+}
+
+/** Whether an entry of an archive's directory begins there. */
+async function isDirectory(source: ByteSource, position: number): Promise<boolean> {
+  if (position < 0 || position + 4 > source.sizeBytes) return false;
+  return Buffer.from(await source.read(position, 4)).toString('latin1') === 'PK\x01\x02';
 }
 
 async function judgeZip(source: ByteSource, depth: number, budget: Budget): Promise<readonly Finding[]> {
@@ -184,6 +210,8 @@ async function judgeTar(source: ByteSource, depth: number, budget: Budget): Prom
   const findings: Finding[] = [];
   try {
     for await (const { name, start, sizeBytes } of readTar(source)) {
+      if (/^\/|(^|\/)\.\.(\/|$)/.test(name))
+        findings.push({ kind: 'malformed', format: 'tar', detail: 'has a member that would be written outside', member: name });
       const inside = await judgeMember(async () => slice(source, start, sizeBytes), name, depth, budget);
       findings.push(...inside.map((finding) => inMember(finding, name)));
     }
@@ -229,5 +257,7 @@ const PROMISES: readonly (readonly [RegExp, readonly Format[]])[] = [
   [/\.onnx$/i, ['onnx']],
   [/\.npy$/i, ['npy']],
   [/\.npz$/i, ['npz']],
+  [/\.keras$/i, ['keras', 'hdf5']],
+  [/\.(h5|hdf5)$/i, ['hdf5']],
   [/\.(pkl|pickle|joblib)$/i, ['pickle', 'joblib', 'pytorch', 'compressed']],
 ];

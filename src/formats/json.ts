@@ -22,7 +22,7 @@ export function parseJson(bytes: Uint8Array, dialect: Dialect): unknown {
   }
   if (dialect === 'strict') refuseTwice(text);
   else if (/\b(?:NaN|Infinity)\b/.test(text))
-    text = text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/g, (token) => (token.startsWith('"') ? token : 'null'));
+    text = text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\b(?:NaN|Infinity)\b/g, (token) => (token.startsWith('"') ? token : 'null'));
   try {
     return JSON.parse(text);
   } catch {
@@ -33,7 +33,8 @@ export function parseJson(bytes: Uint8Array, dialect: Dialect): unknown {
 /** Parsers disagree on which of two members counts. Members are compared as they are written, after their escapes. */
 function refuseTwice(text: string): void {
   const open: (Set<string> | undefined)[] = [];
-  const tokens = /"[^"\\]*(?:\\[\s\S][^"\\]*)*"(\s*:)?|[{}[\]]/g;
+  // A text that does not end reaches to the end: else it would be looked for anew from each quote in it.
+  const tokens = /"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"(\s*:)?|\\?$)|[{}[\]]/g;
   for (const [token, colon] of text.matchAll(tokens)) {
     if (token === '{' || token === '[') {
       if (open.length >= 64) throw new Defect('is nested deeper than 64 levels');

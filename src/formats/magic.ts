@@ -6,13 +6,9 @@ export function byMagic(head: Buffer): { readonly format: Format; readonly detai
   for (const [bytes, format, detail] of MAGIC) if (head.subarray(0, bytes.length).equals(bytes)) return { format, detail };
   if (head.toString('latin1', 4, 8) === 'TFL3') return { format: 'tflite', detail: 'TensorFlow Lite' };
   if (head.toString('latin1', 0, 4) === 'RIFF' && head.toString('latin1', 8, 12) === 'WEBP') return { format: 'image', detail: 'WebP' };
-  // HDF5 may begin behind a block of the user's.
-  if ([512, 1024, 2048].some((at) => head.subarray(at, at + 8).equals(HDF5))) return { format: 'hdf5', detail: 'HDF5 behind other bytes' };
   if (isPortableExecutable(head)) return { format: 'executable', detail: 'Windows' };
   return undefined;
 }
-
-const HDF5 = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
 
 const MAGIC: readonly (readonly [Buffer, Format, string])[] = (
   [

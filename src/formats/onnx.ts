@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ByteSource, readExactly } from './byteSource.ts';
 import { Defect } from './finding.ts';
+import { fileBeside } from './location.ts';
 import { type Field, type FieldBudget, fieldsOf } from './protobuf.ts';
 
 const MAX_FIELDS = 4_000_000;
@@ -65,7 +66,7 @@ export async function externalData(source: ByteSource): Promise<readonly string[
     if (depth > MAX_DEPTH) throw new Defect(`is nested deeper than ${MAX_DEPTH} levels`);
     if (kind === 'entry') {
       const location = await locationOf(source, start, end, budget);
-      if (location !== undefined) locations.add(checkLocation(location));
+      if (location !== undefined) locations.add(fileBeside(location));
       if (locations.size > MAX_LOCATIONS) throw new Defect(`takes data from more than ${MAX_LOCATIONS} files`);
       return;
     }
@@ -90,12 +91,4 @@ async function locationOf(source: ByteSource, start: number, end: number, budget
     if (field.number === 2) value = text;
   }
   return key === 'location' ? value : undefined;
-}
-
-function checkLocation(location: string): string {
-  const parts = location.replace(/^(\.\/)+/, '').split('/');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this refuses
-  const unsafe = parts.some((part) => part === '' || part === '.' || part === '..') || /[\\\u0000-\u001f]|^[a-zA-Z]:/.test(location);
-  if (unsafe) throw new Defect('takes data from outside the model');
-  return parts.join('/');
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ByteSource } from './byteSource.ts';
 import { Cursor } from './cursor.ts';
-import { Defect, type PickleImport } from './finding.ts';
+import { BeyondLimits, Defect, type PickleImport } from './finding.ts';
 import { arrayLayout } from './joblib.ts';
 import { COMPUTED, judgeImport } from './pickleImports.ts';
-import { PickleMachine, type Value } from './pickleMachine.ts';
-import { decodeUtf8, unescapeBytes, unescapeUnicode } from './pickleText.ts';
+import { NONE, PickleMachine, type Value } from './pickleMachine.ts';
+import { decimal, decodeUtf8, isFloat, isInteger, memoIndex, unescapeBytes, unescapeUnicode } from './pickleText.ts';
 
 /** What walking one pickle found: all that stood before the end counts, for it ran before a loader could notice the end. */
 export type PickleWalk = {
@@ -14,6 +14,8 @@ export type PickleWalk = {
   readonly end: number;
   /** Why the walk ended before STOP. */
   readonly defect: string | undefined;
+  /** It ended at a limit of ours: a loader would have gone on. */
+  readonly beyond: boolean;
   readonly imports: readonly PickleImport[];
   /** The number at the top of the stack at STOP, if it is one: PyTorch's old files begin with a magic one. */
   readonly result: Value;
@@ -47,12 +49,12 @@ type Reading = 'joblib' | 'plain';
 
 async function walkAs(reading: Reading, source: ByteSource, position: number, budget: WalkBudget): Promise<PickleWalk> {
   const walk = new Walk(reading, source, position, budget);
-  let defect: string | undefined;
+  let defect: Defect | undefined;
   try {
     await walk.run(0);
   } catch (error) {
     if (!(error instanceof Defect)) throw error;
-    defect = error.message;
+    defect = error;
   }
   return walk.outcome(position, defect);
 }
@@ -73,9 +75,17 @@ class Walk {
     this.#budget = budget;
   }
 
-  outcome(start: number, defect: string | undefined): PickleWalk {
-    const imports = [...this.#imports.values()];
-    return { start, end: this.#cursor.position, defect, imports, result: this.#result, arrays: this.#arrays, ran: this.#ran };
+  outcome(start: number, defect: Defect | undefined): PickleWalk {
+    return {
+      start,
+      end: this.#cursor.position,
+      defect: defect?.message,
+      beyond: defect instanceof BeyondLimits,
+      imports: [...this.#imports.values()],
+      result: this.#result,
+      arrays: this.#arrays,
+      ran: this.#ran,
+    };
   }
 
   /** Object arrays of joblib hold pickles of their own: `depth` of them around this one. */
@@ -84,7 +94,7 @@ class Walk {
       if (!this.#cursor.has(LOOK_AHEAD) && this.#cursor.remaining > 0 && !this.#cursor.has(Math.min(LOOK_AHEAD, this.#cursor.remaining)))
         await this.#cursor.buffer(LOOK_AHEAD);
       this.#budget.opcodes -= 1;
-      if (this.#budget.opcodes < 0) throw new Defect('has more opcodes than are walked');
+      if (this.#budget.opcodes < 0) throw new BeyondLimits('has more opcodes than are walked');
       const opcode = this.#cursor.byte();
       if (opcode === STOP) {
         this.#result = this.#machine.pop();
@@ -118,7 +128,7 @@ class Walk {
         machine.push(machine.peek());
         return true;
       case 0x4e: // NONE
-        machine.push(undefined);
+        machine.push(NONE);
         return true;
       case 0x51: // BINPERSID
         machine.replaceTop(undefined);
@@ -139,8 +149,9 @@ class Walk {
       }
       case 0x6f: {
         // OBJ
-        const [callee, ...args] = machine.popMark();
-        if (callee === undefined && args.length === 0) machine.fault = true;
+        const values = machine.popMark();
+        if (values.length === 0) machine.fault = true;
+        const [callee, ...args] = values;
         this.#call(callee, { kind: 'tuple', items: args.slice(0, 8) });
         return true;
       }
@@ -315,15 +326,14 @@ class Walk {
       case 0x4c: {
         // LONG
         const text = await this.#text();
-        if (text === undefined || !/^[\s\d+\-_a-fxolA-FXOL]+$/.test(text)) machine.fault = true;
-        const number = Number.parseInt(text ?? '', 10);
-        machine.push(Number.isSafeInteger(number) ? number : undefined);
+        if (text !== undefined && !isInteger(text)) machine.fault = true;
+        machine.push(text === undefined ? undefined : decimal(text));
         return;
       }
       case 0x46: {
         // FLOAT
         const text = await this.#text();
-        if (text === undefined || !/^\s*[-+]?(\d[\d_]*\.?[\d_]*(e[-+]?\d+)?|\.\d[\d_]*(e[-+]?\d+)?|inf(inity)?|nan)\s*$/i.test(text)) machine.fault = true;
+        if (text !== undefined && !isFloat(text)) machine.fault = true;
         machine.push(undefined);
         return;
       }
@@ -360,13 +370,13 @@ class Walk {
     const target = this.#machine.build();
     this.#noteFault();
     this.#ran.calls += this.#ran.fault ? 0 : 1;
-    const layout = this.#reading === 'joblib' ? arrayLayout(target) : undefined;
+    const layout = this.#reading === 'joblib' ? arrayLayout(target, this.#machine.blind) : undefined;
     if (layout === undefined) return;
     this.#arrays = true;
     if (layout.kind === 'unknown') throw new Defect('has an array whose length cannot be told');
     if (layout.kind === 'pickled') {
       // joblib starts a fresh unpickler for the objects of an array.
-      if (depth >= MAX_NESTED) throw new Defect(`has pickles in pickles in pickles, more than ${MAX_NESTED} deep`);
+      if (depth >= MAX_NESTED) throw new BeyondLimits(`has pickles in pickles in pickles, more than ${MAX_NESTED} deep`);
       const outer = this.#machine;
       this.#machine = new PickleMachine();
       await this.run(depth + 1);
@@ -401,7 +411,7 @@ class Walk {
     if (module !== COMPUTED && !/^[\p{L}\p{N}_.-]+$/u.test(module)) this.#machine.fault = true;
     const key = `${module}\n${name}`;
     if (!this.#imports.has(key)) {
-      if (this.#imports.size >= MAX_IMPORTS) throw new Defect(`imports more than ${MAX_IMPORTS} names`);
+      if (this.#imports.size >= MAX_IMPORTS) throw new BeyondLimits(`imports more than ${MAX_IMPORTS} names`);
       this.#imports.set(key, judgeImport(module, name));
     }
     if (!this.#ran.fault && !this.#machine.fault) this.#ran.imports += 1;
@@ -425,7 +435,8 @@ class Walk {
   /** A module's or attribute's name: at the end of the file, loaders take a line without its last byte. */
   async #name(): Promise<string> {
     const { bytes, ended } = await this.#cursor.line(NAME_BYTES);
-    if (bytes === undefined) throw new Defect(`imports a name of more than ${NAME_BYTES} bytes`);
+    // Dotted names may be as long as their maker likes.
+    if (bytes === undefined) return COMPUTED;
     if (!ended && bytes.length === 0) throw new Defect('ends in the middle');
     return decodeUtf8(ended ? bytes : bytes.subarray(0, -1));
   }
@@ -436,9 +447,11 @@ class Walk {
     return bytes?.toString('latin1');
   }
 
-  async #index(): Promise<number> {
-    const index = Number((await this.#text()) ?? Number.NaN);
-    if (!Number.isSafeInteger(index) || index < 0) throw new Defect('has a memo index that is no number');
+  async #index(): Promise<number | string> {
+    const text = await this.#text();
+    if (text === undefined && this.#machine.depth + this.#machine.memoSize > 0) throw new BeyondLimits(`has a number of more than ${STRING_BYTES} digits`);
+    const index = memoIndex(text ?? '');
+    if (index === undefined) throw new Defect('has a memo index that is no number');
     return index;
   }
 }

@@ -54,6 +54,8 @@ export async function judgePickle(source: ByteSource, name: string, budget: Walk
  */
 function isPickle(walk: PickleWalk, hasHeader: boolean, named: boolean): boolean {
   const { ran } = walk;
+  // A loader would have gone on, to what nobody has seen.
+  if (walk.beyond && !ran.fault) return true;
   if (ran.imports > 0 && (named || ran.calls > 0)) return true;
   if (hasHeader) return walk.defect === undefined || named || walk.imports.length > 0;
   return walk.defect === undefined && !ran.fault && (named || ran.imports + ran.containers > 0);

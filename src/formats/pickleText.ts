@@ -38,6 +38,31 @@ export function unescapeBytes(text: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
+/** What Python's `int(text, 0)` or C's `strtol` may take, and more: the loader that is stricter stops, which is no reason to stop here. */
+export function isInteger(text: string): boolean {
+  return /^[\s\d+\-_a-fxolA-FXOL]+$/.test(text);
+}
+
+/** Undefined for other numbers than plain decimal ones: loaders differ on `010`. */
+export function decimal(text: string): number | undefined {
+  const digits = /^\s*([-+]?(?:0|[1-9]\d*))L?\s*$/.exec(text)?.[1];
+  const number = Number(digits);
+  return Number.isSafeInteger(number) ? number : undefined;
+}
+
+export function isFloat(text: string): boolean {
+  return /^\s*[-+]?(?:\d[\d_]*\.?[\d_]*(?:e[-+]?\d[\d_]*)?|\.\d[\d_]*(?:e[-+]?\d[\d_]*)?|inf(?:inity)?|nan)\s*$/i.test(text);
+}
+
+/** As Python's `int(text)`; a text for numbers that a double cannot tell apart. Undefined: no index. */
+export function memoIndex(text: string): number | string | undefined {
+  const [, sign, digits] = /^\s*([-+]?)(\d+(?:_\d+)*)\s*$/.exec(text) ?? [];
+  if (digits === undefined) return undefined;
+  const index = BigInt(digits.replaceAll('_', ''));
+  if (sign === '-' && index !== 0n) return undefined;
+  return index <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(index) : `${index}`;
+}
+
 function character(code: number, otherwise: string): string {
   return code <= 0x10ffff ? String.fromCodePoint(code) : otherwise;
 }

@@ -2,6 +2,8 @@
 import type { ByteSource } from './byteSource.ts';
 import { Defect, type Finding } from './finding.ts';
 import { isObject, parseJson } from './json.ts';
+import { fileBeside } from './location.ts';
+import { codeInJson, codeInTemplate, codeInYaml } from './remoteCode.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
@@ -22,9 +24,34 @@ export async function judgeText(source: ByteSource, name: string): Promise<reado
     if (json !== undefined) return json;
   }
   if (/^\s*<([!?]|[a-z][\w:-]*[\s>/])/i.test(start)) return [{ kind: 'format', format: 'markup', detail: 'HTML, SVG or XML' }];
-  if (isPython(start, name)) return [{ kind: 'format', format: 'python' }];
-  return [{ kind: 'format', format: 'text' }];
+  const prose = outsideFences(start);
+  if (isPython(prose, name)) return [{ kind: 'format', format: 'python' }];
+  if (SCRIPT_NAME.test(name)) return [{ kind: 'format', format: 'script', detail: 'by its name' }];
+  const configuration = /\.ya?ml$/i.test(name);
+  const text = { kind: 'format', format: 'text' } as const;
+  if (configuration && source.sizeBytes > MAX_CODE_BYTES)
+    return [text, { kind: 'malformed', format: 'text', detail: `larger than the ${MAX_CODE_BYTES} bytes that are searched for code` }];
+  return withCode(text, codeInYaml(prose, configuration) ?? (/\.(jinja2?|j2)$/i.test(name) ? codeInTemplate(start) : undefined));
 }
+
+function withCode(format: Finding, code: string | undefined): readonly Finding[] {
+  return code === undefined ? [format] : [format, { kind: 'format', format: 'remote-code', detail: code }];
+}
+
+/** The index of a model in several files names them: loaders open what it names. Files that are not there harm nobody. */
+function misleadingShards(value: unknown): readonly Finding[] {
+  const shards = isObject(value) && isObject(value['weight_map']) ? Object.values(value['weight_map']) : [];
+  try {
+    for (const shard of new Set(shards)) fileBeside(typeof shard === 'string' ? shard : '');
+    return [];
+  } catch (error) {
+    if (!(error instanceof Defect)) throw error;
+    return [{ kind: 'malformed', format: 'json', detail: error.message }];
+  }
+}
+
+/** Text of programs, which need no first line to be run. */
+const SCRIPT_NAME = /\.(sh|bash|zsh|bat|cmd|ps1|psm1|vbs|js|mjs|cjs|lua|rb|pl|php|r)$/i;
 
 async function isText(source: ByteSource): Promise<boolean> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -52,38 +79,35 @@ async function judgeJson(source: ByteSource, name: string): Promise<readonly Fin
     if (!(error instanceof Defect)) throw error;
     return named ? [{ kind: 'malformed', format: 'json', detail: error.message }] : undefined;
   }
-  const code = remoteCode(value);
-  return [{ kind: 'format', format: 'json' }, ...(code === undefined ? [] : [{ kind: 'format', format: 'remote-code', detail: code } as const])];
+  return [...withCode({ kind: 'format', format: 'json' }, codeInJson(value)), ...misleadingShards(value)];
 }
 
-/** What tells a loader to run code that comes with the model: members that Transformers and Diffusers look for, and Keras' layers of code. */
-function remoteCode(root: unknown): string | undefined {
-  const open: unknown[] = [root];
-  for (let value = open.pop(); value !== undefined; value = open.pop()) {
-    if (Array.isArray(value)) for (const item of value) open.push(item ?? 0);
-    else if (isObject(value)) {
-      for (const key in value) {
-        const member = value[key];
-        if (key === 'auto_map' || key === 'custom_pipelines' || (key === 'trust_remote_code' && member !== false)) return `has ‘${key}’`;
-        if (key === 'class_name' && (member === 'Lambda' || member === '__lambda__')) return 'has a Keras layer of code';
-        open.push(member ?? 0);
-      }
-    }
-  }
-  return undefined;
-}
-
-/** By its name whatever it holds: Python imports it by that. By its content: statements at the beginning of lines, outside the examples of a README. */
+/** By its name whatever it holds: Python imports it by that. By its content: statements at the beginning of lines. */
 function isPython(text: string, name: string): boolean {
   if (/\.pyw?$/i.test(name)) return true;
-  const lines = text
-    .replace(/^\s*(```|~~~)[\s\S]*?^\s*\1/gm, '')
-    .split('\n')
-    .filter((line) => line.trim() !== '');
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
   const statements = lines.filter((line) =>
-    /^(import [\w.]+( as \w+)?(, ?[\w.]+)*\s*(#.*)?$|from [\w.]+ import [\w(*]|(async )?def \w+\(|class \w+(\(.*\))?:|if __name__ ?==|@[\w.]+(\(.*\))?$|exec\(|eval\()/.test(
+    /^(import [\w.]+( as \w+)?(, ?[\w.]+)*\s*([#;].*)?$|from [\w.]+ import [\w(*]|(async )?def \w+\(|class \w+(\(.*\))?:|if __name__ ?==|@[\w.]+(\(.*\))?$|exec\(|eval\()/.test(
       line,
     ),
   );
   return statements.length >= 1 && statements.length * 50 >= lines.length;
+}
+
+/** Without the examples of a README. One that does not end is none. */
+function outsideFences(text: string): string {
+  const lines = text.split('\n');
+  const kept: string[] = [];
+  let fence: { readonly mark: string; readonly at: number } | undefined;
+  for (const line of lines) {
+    const mark = /^[ \t]*(```|~~~)/.exec(line)?.[1];
+    if (fence === undefined && mark !== undefined) fence = { mark, at: kept.length };
+    else if (fence !== undefined && mark === fence.mark) {
+      kept.length = fence.at;
+      fence = undefined;
+      continue;
+    }
+    kept.push(line);
+  }
+  return kept.join('\n');
 }

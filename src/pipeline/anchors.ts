@@ -22,10 +22,11 @@ export async function openAnchors(plan: { readonly trust: TrustPlan; readonly so
 }
 
 /** How trust material is downloaded. */
-export function materialDeps(source: SourceSettings, deps: Pick<GateDeps, 'signal' | 'env'>): MaterialDeps {
+export function materialDeps(source: SourceSettings, deps: Pick<GateDeps, 'signal' | 'env' | 'noted'>): MaterialDeps {
   const settings = strictTls(source);
   return {
     signal: deps.signal,
+    ...(deps.noted !== undefined && { noted: deps.noted }),
     async fetchUri(uri, maxBytes) {
       try {
         await using source = await openSource(parseSourceUri(uri, '/'), settings, strictEnvironment(deps.env));

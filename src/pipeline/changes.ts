@@ -31,10 +31,13 @@ export function subjectsOf({ check }: WatchPlan, floorPath: string): readonly Su
   ];
 }
 
-export type WatchedChanges = Changes & Disposable;
+export type WatchedChanges = Changes & Disposable & { /** There is more to look at than before. */ look(): void };
 
 /** Told by the kernel where it can, and polled in any case: network file systems do not report what others do to them. */
-export function watchChanges(subjects: readonly Subject[], { pollMs, maxEntries }: { readonly pollMs: number; readonly maxEntries: number }): WatchedChanges {
+export function watchChanges(
+  subjects: () => readonly Subject[],
+  { pollMs, maxEntries }: { readonly pollMs: number; readonly maxEntries: number },
+): WatchedChanges {
   const watchers = new Map<string, { readonly inode: bigint; readonly watcher: FSWatcher }>();
   let known = '';
   let costMs = 0;
@@ -42,7 +45,7 @@ export function watchChanges(subjects: readonly Subject[], { pollMs, maxEntries 
 
   async function look(): Promise<string> {
     const start = performance.now();
-    const { digest, directories } = await fingerprint(subjects, maxEntries);
+    const { digest, directories } = await fingerprint(subjects(), maxEntries);
     costMs = performance.now() - start;
     const wanted = new Map([...directories].slice(0, MAX_WATCHES));
     for (const [path, { inode }] of watchers) if (wanted.get(path) !== inode) close(path);
@@ -70,6 +73,7 @@ export function watchChanges(subjects: readonly Subject[], { pollMs, maxEntries 
   }
 
   return {
+    look: () => changed.resolve(),
     async mark() {
       changed = Promise.withResolvers();
       known = await look();

@@ -16,6 +16,11 @@ export type FormatRule = { readonly ruled: Ruled; readonly formats: FormatPolicy
 /** A file whose bytes are those that were signed, or that nobody signed and that is tolerated. */
 export type LookedFile = { readonly path: string; readonly open: () => Promise<FileHandle> };
 
+/** All that will stand in the model. `odd`: links and the like that may stay, as they are shown; nobody can look into them. */
+export type Contents = { readonly files: readonly LookedFile[]; readonly odd: readonly string[] };
+
+const UNSEEN = [{ kind: 'format', format: 'unknown', detail: 'no regular file' }] as const;
+
 /** What one rule has against one file. */
 type Found = { readonly rule: FormatRule; readonly severity: 'warning' | 'refused'; readonly path: string; readonly finding: Finding };
 
@@ -29,26 +34,27 @@ const MAX_FINDINGS = 20;
  */
 export async function judgeContents(
   rules: readonly FormatRule[],
-  files: readonly LookedFile[],
+  { files, odd }: Contents,
   deps: GateDeps,
   model: ModelEvidence,
   names: ReadonlySet<string> = new Set(files.map((file) => file.path)),
 ): Promise<void> {
+  const judged = (display: string, path: string, findings: Parameters<typeof judgeFormats>[2]): readonly Found[] =>
+    rules.flatMap((rule) =>
+      judgeFormats(rule.formats, path, findings, names).map(({ severity, code, detail }): Found => {
+        return { rule, severity, path: display, finding: { code, message: `'${display}' ${detail}` } };
+      }),
+    );
   const looked: (FormatEvidence | undefined)[] = files.map(() => undefined);
   const found: (readonly Found[])[] = files.map(() => []);
   await inLanes(files.entries(), deps.signal, async ([i, { path, open }], signal) => {
     await using file = await open();
     const { findings, formats } = await lookAt(file, path, signal);
     looked[i] = { path: printable(path), formats };
-    found[i] = rules.flatMap((rule) =>
-      judgeFormats(rule.formats, path, findings, names).map(({ severity, code, detail }): Found => {
-        const display = printable(path);
-        return { rule, severity, path: display, finding: { code, message: `'${display}' ${detail}` } };
-      }),
-    );
+    found[i] = judged(printable(path), path, findings);
   });
   model.formats = looked.flatMap((one) => one ?? []);
-  settleFormats(rules, found.flat(), deps, model);
+  settleFormats(rules, [...found.flat(), ...odd.flatMap((display) => judged(display, display, UNSEEN))], deps, model);
 }
 
 /** @throws the first finding of an enforcing layer; the others are waived */

@@ -35,6 +35,8 @@ export type GateDeps = {
   readonly evidence: Evidence;
   /** The platform's policy: every run has to say whether there is one. */
   readonly floor: Floor;
+  /** Told of each file that says whom to trust. */
+  readonly noted?: (path: string) => void;
 };
 
 /** Who decides: the trust flags alone, or policies (of which the flags are one). */

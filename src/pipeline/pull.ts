@@ -101,7 +101,7 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
     const results = await complete(run, standing);
     await checkObject(run, results);
     accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
-    await lookInto(run, results);
+    await lookInto(run, results, standing);
     if (bundleName !== undefined) await staging.write(bundleName, accepted.bundle.bytes);
     deps.signal.throwIfAborted();
     const filesOf = (wanted: (origin: FileOrigin) => boolean): ManifestFile[] => results.filter((result) => wanted(result.origin)).map((result) => result.file);
@@ -122,22 +122,25 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
 }
 
 /** Only where a rule is about formats: the code that reads them is loaded then. */
-async function lookInto(run: Run, results: readonly FileResult[]): Promise<void> {
+async function lookInto(run: Run, results: readonly FileResult[], { tolerated }: Standing): Promise<void> {
   const rules = run.accepted.judgement?.formats ?? [];
-  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, verifiedFiles(run, results), run.deps, run.model);
+  if (rules.length === 0) return;
+  const files = [...verifiedFiles(run, results), ...tolerated.files.map((path) => ({ path, open: () => openStanding(run, path) }))];
+  await (await import('./contents.ts')).judgeContents(rules, { files, odd: tolerated.odd }, run.deps, run.model);
 }
 
 /** Where the verified bytes of each file are: staged, or as they stood in the destination. */
-function verifiedFiles({ destination, staging }: Run, results: readonly FileResult[]): readonly LookedFile[] {
+function verifiedFiles(run: Run, results: readonly FileResult[]): readonly LookedFile[] {
   return results.map(({ file, origin }) => ({
     path: file.path,
-    async open() {
-      if (origin !== 'kept') return openCandidate(staging.tree, file.path);
-      await using existing = await openExisting(destination);
-      if (existing === undefined) throw new AppError('SOURCE_CHANGED', `${printable(destination.path)} has gone`);
-      return openCandidate(existing, file.path);
-    },
+    open: () => (origin === 'kept' ? openStanding(run, file.path) : openCandidate(run.staging.tree, file.path)),
   }));
+}
+
+async function openStanding({ destination }: Run, path: string): ReturnType<typeof openCandidate> {
+  await using existing = await openExisting(destination);
+  if (existing === undefined) throw new AppError('SOURCE_CHANGED', `${printable(destination.path)} has gone`);
+  return openCandidate(existing, path);
 }
 
 /** Verified files from everywhere: kept, left by an earlier start, and the rest from the source. */

@@ -10,9 +10,9 @@ export type Candidate = { readonly file: ManifestFile; readonly sizeBytes: numbe
 /** Which of the signed files are read, and what is known of the others. */
 export type Choice = { readonly read: readonly Candidate[]; readonly unchanged: readonly FileEvidence[] };
 
-/** Decides once per check, after the tree was found to be complete. */
+/** Decides once per check, after the tree was found to be complete. `judges`: differs when another bundle or policy decides. */
 export type Reading = {
-  choose(candidates: readonly Candidate[], bundleSha256: string): Choice;
+  choose(candidates: readonly Candidate[], judges: string): Choice;
   /** `one`: beside a server that needs the others. */
   readonly threads: 'all' | 'one';
 };
@@ -28,14 +28,14 @@ type Known = { readonly identity: string; readonly evidence: FileEvidence };
 
 /**
  * Remembers which files were read and found right, so that a later check need not read them again. A file counts as the same while its
- * device, inode, length and time of change are, and only under the same bundle.
+ * device, inode, length and time of change are, and only under the same bundle and policies.
  */
 export class Memory implements Reading {
   readonly threads = 'one';
   #scope: Scope = { kind: 'all' };
   #known: ReadonlyMap<string, Known> = new Map();
-  #bundle = '';
-  #chosen: { readonly candidates: readonly Candidate[]; readonly bundle: string } | undefined;
+  #judges = '';
+  #chosen: { readonly candidates: readonly Candidate[]; readonly judges: string } | undefined;
 
   /** What the next check is to read. */
   expect(scope: Scope): void {
@@ -43,13 +43,13 @@ export class Memory implements Reading {
     this.#chosen = undefined;
   }
 
-  choose(candidates: readonly Candidate[], bundleSha256: string): Choice {
-    this.#chosen = { candidates, bundle: bundleSha256 };
+  choose(candidates: readonly Candidate[], judges: string): Choice {
+    this.#chosen = { candidates, judges };
     const due = dueIn(candidates, this.#scope);
     const read: Candidate[] = [];
     const unchanged: FileEvidence[] = [];
     for (const candidate of candidates) {
-      const known = bundleSha256 === this.#bundle ? this.#known.get(printable(candidate.file.path)) : undefined;
+      const known = judges === this.#judges ? this.#known.get(printable(candidate.file.path)) : undefined;
       if (known === undefined || known.identity !== candidate.identity || due(candidate)) read.push(candidate);
       else unchanged.push({ ...known.evidence, origin: 'unchanged' });
     }
@@ -63,7 +63,7 @@ export class Memory implements Reading {
       return;
     }
     const identities = new Map(this.#chosen.candidates.map(({ file, identity }) => [printable(file.path), identity]));
-    this.#bundle = this.#chosen.bundle;
+    this.#judges = this.#chosen.judges;
     this.#known = new Map(model.files.map((evidence) => [evidence.path, { identity: identities.get(evidence.path) ?? '', evidence }]));
   }
 

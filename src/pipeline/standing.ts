@@ -38,15 +38,22 @@ export type Standing = {
   readonly kept: readonly FileResult[];
   /** Names to be removed before publishing. */
   readonly prune: readonly string[];
+  /** Left where they are although nobody signed them: the server would load them, too. */
+  readonly tolerated: Tolerated;
   readonly way: 'swap' | 'fill';
   /** Tells whether it is still the same when it comes to publishing. */
   readonly fingerprint: string;
 };
 
+/** `odd`: links and other things that are no files, as they are shown. */
+export type Tolerated = { readonly files: readonly string[]; readonly odd: readonly string[] };
+
+const NOTHING: Tolerated = { files: [], odd: [] };
+
 /** @throws FILE_UNSIGNED, DESTINATION_DIFFERS, LIMIT_EXCEEDED, IO */
 export async function inspectDestination(run: Run): Promise<Standing> {
   await using existing = await openExisting(run.destination);
-  if (existing === undefined) return { kept: [], prune: [], way: 'fill', fingerprint: ABSENT };
+  if (existing === undefined) return { kept: [], prune: [], tolerated: NOTHING, way: 'fill', fingerprint: ABSENT };
   const { volume, ours, ignored } = await setAside(run, existing);
   for (const name of [...volume, ...ours.filter((other) => other !== run.staging.name)])
     warn(run.deps, run.model, `${printable(name)} in the destination is not part of the model; left alone`);
@@ -61,17 +68,29 @@ export async function inspectDestination(run: Run): Promise<Standing> {
   const kept = await hashCandidates(run, existing, tree, present, 'kept');
   const odd = new Set(tree.odd.map((entry) => entry.path));
   const wrong = wanted.filter((file) => odd.has(file.path) || (tree.files.has(file.path) && !kept.some((result) => result.file === file)));
-  if (wrong.length === 0) return { kept, prune, way: 'fill', fingerprint };
-  if (run.destination.strategy === 'rename' && !(await holdsOthers(run, existing, ignored))) return { kept, prune, way: 'swap', fingerprint };
+  const tolerated = run.plan.unsignedFiles === 'ignore' && !run.plan.prune ? strangersIn(run, tree) : NOTHING;
+  if (wrong.length === 0) return { kept, prune, tolerated, way: 'fill', fingerprint };
+  if (run.destination.strategy === 'rename' && !(await holdsOthers(run, existing, ignored))) return { kept, prune, tolerated, way: 'swap', fingerprint };
   // A mount point cannot change in one step, nor a directory that holds what is not ours to move. Repairing the same model file by file
   // is safe; changing to another one is the caller's decision.
-  if (run.plan.replace || (await isSameModel(run, existing))) return { kept, prune, way: 'fill', fingerprint };
+  if (run.plan.replace || (await isSameModel(run, existing))) return { kept, prune, tolerated, way: 'fill', fingerprint };
   const names = wrong.map((file) => printable(file.path));
   throw new AppError(
     'DESTINATION_DIFFERS',
     `${printable(run.destination.path)} holds other versions of ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' …' : ''}`,
     { context: { path: printable(run.destination.path), names: names.slice(0, 10), count: names.length } },
   );
+}
+
+/** The bundle that is about to be written over is none. */
+function strangersIn({ accepted, plan }: Run, tree: Tree): Tolerated {
+  const ours = new Set<string>(accepted.selection.wanted.map((file) => file.path));
+  const bundleName = plan.keepBundle ? publishedBundleName(accepted) : undefined;
+  if (bundleName !== undefined) ours.add(bundleName);
+  return {
+    files: [...tree.files.keys()].filter((name) => !ours.has(name)),
+    odd: tree.odd.filter(({ path }) => path === undefined || !ours.has(path)).map(({ display }) => display),
+  };
 }
 
 /** Whether the destination is as it was inspected: another process may have published meanwhile. */

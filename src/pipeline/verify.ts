@@ -74,7 +74,9 @@ async function verifyOne(
     const found = tree.files.get(file.path);
     return { file, sizeBytes: found?.sizeBytes ?? 0, identity: found?.identity ?? '' };
   });
-  const { read, unchanged } = reading.choose(candidates, model.bundle?.sha256 ?? '');
+  // Another policy may ask something else of the files that are known.
+  const judges = [model.bundle?.sha256 ?? '', ...(deps.evidence.policies ?? []).map(({ sha256 }) => sha256)].join(' ');
+  const { read, unchanged } = reading.choose(candidates, judges);
   const jobs = read.map(({ file, sizeBytes }): Job => ({ file, origin: 'inPlace', sizeBytes, input: { kind: 'file', open: () => open(file.path) } }));
   const results = await transfer(jobs, {
     // One thread where the rate is limited: the limit is one for all files.
@@ -93,7 +95,8 @@ async function verifyOne(
   const signed = new Set<string>(manifest.files.map((file) => file.path));
   const tolerated = [...tree.files.keys()].filter((path) => !signed.has(path));
   const looked = [...results.map(({ file }) => file.path), ...tolerated].map((path) => ({ path, open: () => open(path) }));
-  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, looked, deps, model, new Set(tree.files.keys()));
+  const odd = tree.odd.map(({ display }) => display);
+  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, { files: looked, odd }, deps, model, new Set(tree.files.keys()));
   deps.emit({
     kind: 'modelDone',
     source: source.displayUri,

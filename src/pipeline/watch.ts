@@ -4,6 +4,7 @@ import { FLOOR_PATH, type Floor, readFloor } from '../anchors/floor.ts';
 import { AppError, asAppError } from '../base/errors.ts';
 import type { WatchPlan } from '../plan/plan.ts';
 import { type Evidence, startEvidence } from '../report/evidence.ts';
+import type { Subject } from '../store/fingerprint.ts';
 import { subjectsOf, watchChanges } from './changes.ts';
 import type { GateDeps } from './gate.ts';
 import { Memory, type Scope } from './reading.ts';
@@ -20,6 +21,9 @@ export type WatchDeps = Omit<GateDeps, 'evidence'> & {
   told(standing: Standing): Promise<void>;
 };
 
+/** Of files that policies name; more than any one can. */
+const MAX_NAMED = 1024;
+
 export const CLOCK: Clock = {
   now: () => performance.now(),
   async sleep(ms, signal) {
@@ -32,7 +36,15 @@ export const CLOCK: Clock = {
  * check. Returns when it gives up, which is only asked for by --on-failure exit. @throws CANCELLED
  */
 export async function watch(plan: WatchPlan, deps: WatchDeps): Promise<Standing> {
-  using changes = watchChanges(subjectsOf(plan, FLOOR_PATH), { pollMs: plan.pollMs, maxEntries: plan.check.limits.entries });
+  // Policies name files of their own; the first check that reads them finds more to look at, which is a change.
+  const named = new Set<string>();
+  const noted = (path: string): void => {
+    if (named.has(path) || named.size >= MAX_NAMED) return;
+    named.add(path);
+    changes.look();
+  };
+  const subjects = (): readonly Subject[] => [...subjectsOf(plan, FLOOR_PATH), ...[...named].map((path) => ({ path, kind: 'mounted' as const }))];
+  using changes = watchChanges(subjects, { pollMs: plan.pollMs, maxEntries: plan.check.limits.entries });
   const memory = new Memory();
   let slice = 0;
 
@@ -56,7 +68,7 @@ export async function watch(plan: WatchPlan, deps: WatchDeps): Promise<Standing>
     memory.expect(scope);
     let error: AppError | undefined;
     try {
-      await checkOnce(plan, { ...deps, evidence }, memory);
+      await checkOnce(plan, { ...deps, evidence, noted }, memory);
       memory.keep(evidence.models[0]);
       // A share that was not read to its end is read again.
       if (scope.kind === 'share') slice = (slice + scope.of) % scope.parts;

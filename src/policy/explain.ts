@@ -52,6 +52,22 @@ function explainRequirement(requirement: Requirement): string {
   }
 }
 
+function explainFormats(formats: Checks['formats']): readonly string[] {
+  if (formats === undefined) return [];
+  const named = (verdict: string): string =>
+    Object.entries(formats.rules)
+      .filter(([, rule]) => rule === verdict)
+      .map(([name]) => name)
+      .join(', ');
+  const [denied, warned, imports] = [named('deny'), named('warn'), formats.pickleImports ?? []];
+  return [
+    `formats ${formats.allow === undefined ? 'of every kind' : `only ${formats.allow.join(', ')}`}, none of them malformed`,
+    ...(denied === '' ? [] : [`no ${denied}`]),
+    ...(warned === '' ? [] : [`a warning for ${warned}`]),
+    `imports of pickles only those of plain weights${imports.length === 0 ? '' : ` and ${imports.join(', ')}`}`,
+  ];
+}
+
 function explainChecks(checks: Checks): readonly string[] {
   const { files } = checks;
   const lines = [
@@ -71,7 +87,7 @@ function explainChecks(checks: Checks): readonly string[] {
     files.maxCount !== undefined && `at most ${files.maxCount} files`,
     files.unsigned === 'ignore' && 'unsigned files are tolerated',
     files.symlinks !== undefined && `symbolic links: ${files.symlinks}`,
-    checks.formats && 'rules about formats',
+    ...explainFormats(checks.formats),
   ];
   return lines.filter((line) => typeof line === 'string');
 }

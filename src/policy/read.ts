@@ -17,7 +17,7 @@ const MAX_SIGNERS = 64;
 const MAX_BUNDLES = 8;
 const MAX_DEPTH = 8;
 /** Options that a policy can tolerate; the others have members of their own. */
-const TOLERABLE = ['ignore-paths', 'ignore-hub-metadata', 'hub-cache', 'insecure-skip-tls-verify'] as const;
+const TOLERABLE = ['ignore-paths', 'ignore-hub-metadata', 'hub-cache', 'insecure-skip-tls-verify', 'sticky-readiness'] as const;
 
 /** Bytes of a policy file → policy. @throws POLICY_INVALID, with the path of what is wrong */
 export function readPolicy(bytes: Buffer, name: string, layer: Layer): Policy {

@@ -113,6 +113,6 @@ function formatOf(field: Field): Format {
 
 function importOf(field: Field): string {
   const name = textOf(field);
-  if (name.length <= 200 && /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/.test(name)) return name;
-  throw invalid(field, 'must be module.name, such as collections.OrderedDict');
+  if (name.length <= 200 && /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\.(?:[A-Za-z_]\w*|\*)$/.test(name)) return name;
+  throw invalid(field, 'must be module.name, such as collections.OrderedDict, or module.* for every name directly in it');
 }

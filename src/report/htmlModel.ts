@@ -93,7 +93,7 @@ const TIME_SOURCES: Readonly<Record<Extract<ReportedSigner, { kind: 'certificate
   notBefore: 'the start of its validity: an expired certificate was allowed',
 };
 
-function contentCard({ bundle, manifest, archive, destination, fileCount, totalBytes }: ReportedModel): Html {
+function contentCard({ bundle, manifest, archive, destination, formats, fileCount, totalBytes }: ReportedModel): Html {
   return html`<section class="card"><h3>What was signed</h3>${dl([
     ['Root digest', manifest && html`<code>sha256:${manifest.rootDigest}</code>`],
     ['Name', manifest && html`${manifest.subjectName} <span class="note">(the signer’s choice, information only)</span>`],
@@ -101,12 +101,24 @@ function contentCard({ bundle, manifest, archive, destination, fileCount, totalB
     ['Hashed as', manifest && `${manifest.method}, ${manifest.algorithm}`],
     ['Signed files', manifest?.files],
     ['Checked files', `${fileCount} (${formatBytes(totalBytes)})`],
+    ['Formats found', formats === 'unreadable' ? 'in a form that this version cannot show' : formats && formatsFound(formats)],
     ['Bundle', bundle && html`<code>${bundle.uri}</code> (${formatBytes(bundle.sizeBytes)})`],
     ['Its digest', bundle && html`<code>sha256:${bundle.sha256}</code>`],
     ['Archive', archive && html`<code>${archive.file.path}</code> (${formatBytes(archive.file.sizeBytes)}): ${ARCHIVES[archive.signed]}`],
     ['Destination', destination && html`<code>${destination}</code>`],
   ])}</section>`;
 }
+
+/** By content, the most frequent first; a file can be several things. */
+function formatsFound(files: readonly { readonly formats: readonly string[] }[]): string {
+  const counts = new Map<string, number>();
+  for (const { formats } of files) for (const format of formats) counts.set(format, (counts.get(format) ?? 0) + 1);
+  const ordered = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).slice(0, MAX_FORMATS);
+  return ordered.map(([format, count]) => `${format.slice(0, 40)} (${count})`).join(', ');
+}
+
+/** More than there are; a report may claim any. */
+const MAX_FORMATS = 40;
 
 const ARCHIVES = { whole: 'signed as a whole', members: 'its members are signed, one by one' } as const;
 

@@ -67,6 +67,7 @@ const signatures = v.pipe(
   v.array(v.object({ bundle: text, sha256: v.optional(hex), signer: v.optional(signer), verdict: text, satisfies: texts, problems: texts })),
   v.maxLength(1000),
 );
+const formats = v.pipe(v.array(v.object({ path: text, formats: texts })), v.maxLength(MAX_ITEMS));
 const policies = v.pipe(v.array(v.object({ layer: text, name: text, sha256: v.optional(hex) })), v.maxLength(100));
 
 const file = v.object({
@@ -100,6 +101,7 @@ const model = v.object({
   decisions: optionally(decisions),
   signatures: optionally(signatures),
   waived: optionally(findings),
+  formats: optionally(formats),
   verdict: v.picklist(['verified', 'warned', 'skipped', 'refused', 'failed', 'unfinished']),
   error: v.optional(error),
   partial: v.boolean(),

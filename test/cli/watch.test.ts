@@ -189,6 +189,61 @@ describe('watch', () => {
     await becomes(watch, '/ready', 200);
   });
 
+  test('follows a policy that Kubernetes swaps, with every kind of verdict, and judges files anew that have not changed', async () => {
+    const policy = (more: string): string =>
+      `apiVersion: model-gate/policy/v1\nrules:\n  - name: served\n    source: '*://**'\n    require: { key: '${space.at('key.pub')}' }\n${more}`;
+    mount('first', policy(''), 'policy.yaml');
+    const port = await freePort();
+    running = startGate(['watch', model, '--health-port', `${port}`, '--health-address', '127.0.0.1', '--policy', space.at('mounted', 'policy.yaml')]);
+    const watch = watched(running, port);
+    await becomes(watch, '/ready', 200);
+    swap('second', policy('    formats: { deny: [json] }\n'), 'policy.yaml');
+    expect(await becomes(watch, '/ready', 503)).toBe('not ready: FORMAT_DENIED\n');
+    swap('third', policy(`    digests: { allow: ["sha256:${'0'.repeat(64)}"] }\n`), 'policy.yaml');
+    await metric(watch, 'model_gate_failure_info{reason="DIGEST_NOT_PINNED"}', '1');
+    expect((await watch.get('/ready')).status).toBe(503);
+    swap('fourth', policy('    formats: { deny: [json] }\n    mode: warn\n'), 'policy.yaml');
+    await becomes(watch, '/ready', 200);
+    expect((await watch.get('/metrics')).body).toContain('\nmodel_gate_waived_findings{reason="FORMAT_DENIED"} 1\n');
+    swap('fifth', 'rules: []', 'policy.yaml');
+    expect(await becomes(watch, '/ready', 503)).toBe('not ready: POLICY_INVALID\n');
+    swap('sixth', policy(''), 'policy.yaml');
+    await becomes(watch, '/ready', 200);
+    expect((await stop(watch)).code).toBe(0);
+  });
+
+  test('is ready for ever only where the policy tolerates that', async () => {
+    const policy = (more: string): string =>
+      `apiVersion: model-gate/policy/v1\n${more}rules:\n  - { name: served, source: '*://**', require: { key: '${space.at('key.pub')}' } }\n`;
+    writeFileSync(space.at('policy.yaml'), policy(''));
+    const port = await freePort();
+    const flags = ['--health-port', `${port}`, '--health-address', '127.0.0.1', '--policy', space.at('policy.yaml'), '--sticky-readiness'];
+    running = startGate(['watch', model, ...flags]);
+    const watch = watched(running, port);
+    await metric(watch, 'model_gate_failure_info{reason="POLICY_DENIED"}', '1');
+    await expect.poll(() => watch.get('/ready')).toEqual({ status: 503, body: 'not ready: POLICY_DENIED\n' });
+    writeFileSync(space.at('policy.yaml'), policy('relaxations: [sticky-readiness]\n'));
+    await becomes(watch, '/ready', 200);
+    tamper('config.json');
+    await metric(watch, 'model_gate_failure_info{reason="DIGEST_MISMATCH"}', '1');
+    await metric(watch, 'model_gate_verified', '0');
+    expect((await watch.get('/ready')).status).toBe(200);
+  });
+
+  test('follows a key that only the policy names', async () => {
+    mount('first', KEYS.publicPem);
+    const port = await freePort();
+    writeFileSync(
+      space.at('policy.yaml'),
+      `apiVersion: model-gate/policy/v1\nrules:\n  - { name: served, source: '*://**', require: { key: '${space.at('mounted', 'pub.pem')}' } }\n`,
+    );
+    running = startGate(['watch', model, '--health-port', `${port}`, '--health-address', '127.0.0.1', '--policy', space.at('policy.yaml')]);
+    const watch = watched(running, port);
+    await becomes(watch, '/ready', 200);
+    swap('second', makeKeys().publicPem);
+    expect(await becomes(watch, '/ready', 503)).toBe('not ready: SIGNATURE_INVALID\n');
+  });
+
   test.skipIf(process.getuid?.() !== 0)('trouble with the volume counts only when the grace is over', async () => {
     const port = await freePort();
     const flags = ['--health-port', `${port}`, '--public-key', space.at('key.pub'), '--interval', '500ms', '--grace', '2s'];
@@ -289,18 +344,18 @@ describe('watch', () => {
   });
 
   /** As the kubelet mounts a ConfigMap. */
-  function mount(version: string, pem: string): void {
+  function mount(version: string, text: string, name = 'pub.pem'): void {
     const folder = space.at('mounted');
     mkdirSync(join(folder, `..${version}`), { recursive: true });
-    writeFileSync(join(folder, `..${version}`, 'pub.pem'), pem);
+    writeFileSync(join(folder, `..${version}`, name), text);
     symlinkSync(`..${version}`, join(folder, '..data'));
-    symlinkSync('..data/pub.pem', join(folder, 'pub.pem'));
+    symlinkSync(`..data/${name}`, join(folder, name));
   }
 
-  function swap(version: string, pem: string): void {
+  function swap(version: string, text: string, name = 'pub.pem'): void {
     const folder = space.at('mounted');
     mkdirSync(join(folder, `..${version}`));
-    writeFileSync(join(folder, `..${version}`, 'pub.pem'), pem);
+    writeFileSync(join(folder, `..${version}`, name), text);
     symlinkSync(`..${version}`, join(folder, '..data_tmp'));
     renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
   }

@@ -130,6 +130,10 @@ write("benign", "objects.joblib", dumped({"w": np.ones((50, 3)), "o": np.array([
 write("benign", "zlib.joblib", dumped({"w": np.ones((50, 3))}, compress=("zlib", 3)))
 write("benign", "gzip.joblib", dumped({"w": np.ones((50, 3))}, compress=("gzip", 3)))
 write("benign", "model.safetensors", safetensors())
+write("benign", "types.joblib", dumped([np.zeros(3, dtype=t) for t in ("f4", "f8", "i8", "u2", "?", "c16", "S5", "U3", "O")] + ["a"], protocol=4))
+write("benign", "unaligned.joblib", dumped({"w": np.ones((50, 3))}, compress=("zlib", 1)))
+write("benign", "model.safetensors.index.json", b'{"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}')
+write("benign", "tokenizer_config.json", b'{"chat_template": "{% for m in messages %}{{ m[\'content\'] | trim }}{% endfor %}"}')
 write("benign", "config.json", b'{"model_type": "bert", "x": NaN}')
 write("benign", "README.md", b"# Model\n\n```python\nimport torch\n```\n")
 write("benign", "merges.txt", "i n\nĠ t\ncos\nsystem\n".encode())
@@ -237,6 +241,73 @@ write("hostile", "appended-zip.safetensors", safetensors() + good)
 write("hostile", "seven.7z", b"7z\xbc\xaf\x27\x1c" + evil)
 write("hostile", "rar.rar", b"Rar!\x1a\x07\x00" + evil)
 
+# As text: lines that are thrown away, numbers as only Python writes them, more of everything than a scanner keeps.
+text = call("os", "system", protocol=0)
+write("hostile", "text-thrown-away.md", b"".join(b"Very nice model, line %d\n0" % i for i in range(100)) + text)
+write("hostile", "text-numbers.txt", b"I1\n0F1.5\n0L5L\n0S'# Model'\n0" + text)
+write("hostile", "text-index.txt", b"Np1_0\n0" + text)
+write("hostile", "text-index-huge.txt", b"Np99999999999999999999\n0" + text)
+write("hostile", "text-float.txt", b"F1e1_0\n0" + text)
+write("hostile", "text-many-values.txt", b"N" * 1_000_100 + b"0" * 1_000_100 + text)
+write("hostile", "text-many-marks.txt", b"(" * 1_000_100 + b"1" * 1_000_100 + text)
+write("hostile", "text-many-indices.txt", b"N" + b"".join(b"p%d\n" % (i * 3) for i in range(100_010)) + b"0" + text)
+write("hostile", "text-inst.txt", b"(S'id'\nios\nsystem\n.")
+write("hostile", "text-obj.txt", b"(cos\nsystem\nS'id'\no.")
+write("hostile", "text-setstate.txt", b"cbuiltins\nlist\n)R(dS'__setstate__'\ncos\nsystem\nsbS'id'\nb.")
+for width, code in ((1, 0xF0), (2, 0xF0F0), (4, 0xF0F0)):
+    write("hostile", f"extension{width}.txt", bytes([{1: 0x82, 2: 0x83, 4: 0x84}[width]]) + code.to_bytes(width, "little") + b"(Vid\ntR.")
+write("hostile", "global-in-defaultdict.pkl", b"\x80\x02ccollections\ndefaultdict\ncos\nsystem\n\x85R.")
+write("hostile", "names-as-bytes.pkl", b"\x80\x04C\x02osC\x06system\x93C\x02id\x85R.")
+write("hostile", "getattr-chain.pkl", b"\x80\x04" + short("builtins") + short("getattr") + b"\x93" + short("torch") + short("os") + b"\x93" + short("system") + b"\x86R.")
+for packing in ("bz2", "lzma", "xz"):
+    write("hostile", f"{packing}-packed.joblib", dumped([np.ones(3), Call(os.system, "id")], compress=(packing, 3)))
+
+
+def array_wrapper(code, shape, alignment=b"N", state=b""):
+    """joblib's wrapper of an array, by hand: what its type and its alignment say decides where opcodes go on."""
+    dtype = b"cnumpy\ndtype\n(U" + bytes([len(code)]) + code + b"\x89\x88tR" + state
+    fields = b"U\x08subclasscnumpy\nndarray\nU\x05shapeK" + bytes([shape]) + b"\x85U\x05orderU\x01CU\x05dtype" + dtype + b"U\x0aallow_mmap\x89"
+    return b"\x80\x04cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(" + fields + b"U\x1bnumpy_array_alignment_bytes" + alignment + b"ub"
+
+
+def hidden_from(junk, length):
+    """Bytes of an array for joblib; for who measures `junk` bytes only, opcodes that skip the call that follows."""
+    code = b"cos\nsystem\n(S'id'\ntR."
+    skip = junk + b"0N.B" + struct.pack("<I", length - len(junk) - 8 + len(code))
+    return skip.ljust(length, b"\xff") + code + b"N."
+
+
+write("hostile", "array-letter.joblib", array_wrapper(b"f", 16) + hidden_from(b"\xff" * 16, 64))
+write("hostile", "array-state.joblib", array_wrapper(b"S2", 200, state=b"(K\x03U\x01|NNNK\x01K\x01K\x00tb") + b"\xff" * 200 + b"cos\nsystem\n(S'id'\ntR.".ljust(200, b"\0") + b"0N.")
+for name, alignment in (("zero", b"K\x00"), ("list", b"]")):
+    write("hostile", f"array-alignment-{name}.joblib", array_wrapper(b"u1", 10, alignment) + hidden_from(b"\x20" + b"\xff" * 9, 43))
+
+# As something else: what stands at the beginning is not what a loader looks for.
+for magic in ("GIF89a", "PAR1", "%PDF-1.7", "RIFFxxxxWEBP", "GGUF"):
+    write("hostile", f"tar-called-{magic[:4].strip('%')}.bin", tarred({magic: b"x", "pickle": evil, "storages": b"", "tensors": b""}))
+LAMBDA = b'\x89HDF\r\n\x1a\n{"class_name": "Lambda"}'.ljust(100, b"\0")
+
+
+def safetensors_with(content, at=512):
+    """Valid safetensors among whose numbers, at byte `at`, something else begins."""
+    data = bytes(at - 512) + content
+    header = json.dumps({"w": {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]}}).encode().ljust(504)
+    return struct.pack("<Q", 504) + header + data
+
+
+write("hostile", "image.h5", b"\x89PNG\r\n\x1a\n".ljust(8192, b"\0") + LAMBDA)
+write("hostile", "weights.h5", safetensors_with(LAMBDA))
+write("hostile", "weights-later.bin", safetensors_with(LAMBDA, 8192))
+end = bytearray(archive({"config.json": b'{"layers": [{"class_name": "Lambda"}]}', "metadata.json": b"{}", "model.weights.h5": b"\x89HDF\r\n\x1a\n"}))
+at = end.rindex(b"PK\x05\x06")
+end[at + 4 : at + 8] = b"\x01\x00\x01\x00"
+write("hostile", "weights.keras", safetensors_with(bytes(end)))
+inner = b'{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}' % (len(text) + 1, len(text) + 1)
+write("hostile", "header.safetensors", struct.pack("<Q", 86) + inner.ljust(84) + b"\n}0" + text)
+write("hostile", "objects-in-npz-in.zip", archive({"x.npz": npz(a=np.array([Call(os.system, "id")], dtype=object))}))
+write("hostile", "prepended.npz", b"#" * 10 + npz(a=np.array([Call(os.system, "id")], dtype=object)))
+write("hostile", "outside.tar", tarred({"../../etc/cron.d/x": b"hello"}))
+
 # Not pickles.
 write("hostile", "overlap.safetensors", safetensors({"a": {"dtype": "U8", "shape": [16], "data_offsets": [0, 16]}, "b": {"dtype": "U8", "shape": [8], "data_offsets": [4, 12]}}))
 write("hostile", "config.json", b'{"auto_map": {"AutoModel": "modeling.Evil"}}')
@@ -244,3 +315,19 @@ write("hostile", "modeling.py", b"import os\nos.system('id')\n")
 write("hostile", "run", b"#!/bin/sh\nid\n")
 write("hostile", "library.so", b"\x7fELF" + bytes(60))
 write("hostile", "lambda.keras", archive({"config.json": b'{"layers": [{"class_name": "Lambda"}]}', "metadata.json": b"{}", "model.weights.h5": b"\x89HDF\r\n\x1a\n" + bytes(64)}))
+for name, value in {
+    "tokenizer_config.json": {"auto_map": {"AutoTokenizer": ["tokenization.Evil", None]}},
+    "model_index.json": {"_class_name": ["pipeline", "Evil"]},
+    "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "evil.Evil"}],
+    "adapter_config.json": {"auto_mapping": {"base_model_class": "Evil", "parent_library": "evil"}},
+    "keras.json": {"class_name": "function", "module": "os", "config": "system"},
+    "hydra.json": {"model": {"_target_": "os.system"}},
+    "chat.json": {"chat_template": "{{ cycler.__init__.__globals__.os.popen('id').read() }}"},
+    "notebook.ipynb": {"nbformat": 4, "cells": []},
+    "model.safetensors.index.json": {"weight_map": {"a": "../../other/model.safetensors"}},
+}.items():
+    write("hostile", name, json.dumps(value).encode())
+write("hostile", "hyperparams.yaml", b"a: !!python/object/apply:os.system ['id']\n")
+write("hostile", "hydra.yaml", b"model:\n  _target_: os.system\n")
+write("hostile", "environment.pth", b"import os; os.system('id')\n")
+write("hostile", "setup.sh", b"id\n")

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readFloor } from '../../src/anchors/floor.ts';
 import { refused } from '../oms/payload.ts';
-import { KEYS, type Scratch, SMALL_MODEL, scratch, signed, treeOf, writeTree } from '../support/model.ts';
+import { bundleOf, KEYS, type Scratch, SMALL_MODEL, scratch, signed, treeOf, writeTree } from '../support/model.ts';
 import { type Flags, pullHere, verifyHere } from '../support/run.ts';
-import { makeKeys } from '../support/signer.ts';
+import { makeKeys, rootDigestOf } from '../support/signer.ts';
 
 // Nothing in a pod's own argv, environment or policy widens the floor.
 
@@ -86,6 +86,37 @@ describe('with a floor', () => {
       { S3_VERIFY_SSL: 'false' },
     ]) {
       expect((await pullHere([genuine, space.at('out')], { floor: floor(), env })).reason).toBe('POLICY_DENIED');
+    }
+  });
+
+  test.each<[string, Flags, Readonly<Record<string, string>>]>([
+    ['--format', { format: ['json=allow', 'pickle=allow', 'unknown=allow'] }, {}],
+    ['--allow-formats', { 'allow-formats': 'json,text,pickle,unknown' }, {}],
+    ['MODEL_GATE_FORMAT', {}, { MODEL_GATE_FORMAT: '["json=allow","unknown=allow"]' }],
+    ['an own policy', { policy: policyFor(KEYS.publicPem, '    formats: { allow: [json, text, unknown] }\n', '*://**') }, {}],
+    ['--mode off', { 'public-key': [KEYS.publicPem], mode: 'off' }, {}],
+  ])('%s allows no format that the floor denies', async (_, flags, env) => {
+    const strict = floor('    formats: { deny: [json] }\n');
+    expect((await verifyHere(genuine, { floor: strict, flags, env })).reason).toBe('FORMAT_DENIED');
+    expect((await pullHere([genuine, space.at('out')], { floor: strict, flags, env })).reason).toBe('FORMAT_DENIED');
+    expect(treeOf(space.at('out'))).toEqual({});
+  });
+
+  test.each<[string, Flags]>([
+    ['--signed-after of long ago', { 'signed-after': '1970-01-01' }],
+    ['--expect-digest', { 'expect-digest': [`sha256:${rootDigestOf(bundleOf(SMALL_MODEL))}`] }],
+    ['--mode warn', { mode: 'warn' }],
+    ['--allow-expired-certificate', { 'allow-expired-certificate': true }],
+  ])('%s makes no old, denied or unlogged model acceptable', async (_, flags) => {
+    const digest = `sha256:${rootDigestOf(bundleOf(SMALL_MODEL))}`;
+    for (const [rule, reason] of [
+      ['    signedAfter: 2020-01-01\n', 'SIGNED_TOO_EARLY'],
+      [`    digests: { deny: [{ digest: "${digest}", reason: x }] }\n`, 'DIGEST_DENIED'],
+      ['    requireTransparencyLog: true\n', 'LOG_PROOF_INVALID'],
+    ] as const) {
+      const outcome = await verifyHere(genuine, { floor: floor(rule), flags });
+      // A flag that does not fit the others is refused, which widens nothing either.
+      expect(['PLAN_CONTRADICTION', reason]).toContain(outcome.reason);
     }
   });
 

@@ -155,6 +155,37 @@ describe('rules about formats', () => {
     rmSync(join(model, 'planted.bin'));
   });
 
+  test('look also at what a pull leaves in its destination although nobody signed it', async () => {
+    publish(PLAIN);
+    const tolerated = 'require: alice\nfiles: { unsignedFiles: ignore }';
+    const strict = policy(`${tolerated}\nformats: { allow: [json, text] }`);
+    expect((await pull(strict)).reason).toBe('OK');
+    const before = landed();
+    writeFileSync(space.at('out', 'planted.txt'), HOSTILE);
+    expect((await pull(policy(tolerated))).reason).toBe('OK');
+    const outcome = await pull(strict);
+    expect(outcome).toMatchObject({ reason: 'FORMAT_DENIED', exitCode: 1 });
+    expect(outcome.error?.message).toContain("'planted.txt' is pickle");
+    rmSync(space.at('out', 'planted.txt'));
+    expect(landed()).toEqual(before);
+    // The bundle of the earlier start is written over, and no stranger.
+    expect((await pull(strict)).reason).toBe('OK');
+  });
+
+  test('take a link that may stay for what nobody looked into', async () => {
+    publish(PLAIN);
+    const strict = policy('require: alice\nfiles: { unsignedFiles: ignore }\nformats: { allow: [json, text] }');
+    expect((await pull(strict)).reason).toBe('OK');
+    writeFileSync(space.at('elsewhere.bin'), HOSTILE);
+    symlinkSync(space.at('elsewhere.bin'), space.at('out', 'linked.bin'));
+    symlinkSync(space.at('elsewhere.bin'), join(model, 'linked.bin'));
+    for (const outcome of [await pull(strict), await check(strict)]) {
+      expect(outcome).toMatchObject({ reason: 'FORMAT_DENIED', exitCode: 1 });
+      expect(outcome.error?.message).toContain("'linked.bin' is unknown (no regular file)");
+    }
+    rmSync(join(model, 'linked.bin'));
+  });
+
   test('let plain data pass, and keep what each file is as evidence', async () => {
     publish(PLAIN);
     const outcome = await pull(policy('require: alice\nformats: { allow: [safetensors, json, text] }'));

@@ -90,6 +90,18 @@ describe('a policy file', () => {
     expect(() => read(text)).toThrow(refused('POLICY_INVALID', message));
   });
 
+  it.each([
+    ['sklearn.tree.Tree', true],
+    ['sklearn.tree.*', true],
+    ['*', false],
+    ['sklearn.*.Tree', false],
+    ['sklearn', false],
+  ])('may allow pickles to import %s: %s', (name, good) => {
+    const text = `${HEAD}rules:\n  - { name: a, source: '*://**', require: { key: k }, formats: { pickleImports: ['${name}'] } }\n`;
+    if (good) expect(read(text).rules[0]?.checks.formats?.pickleImports).toEqual([name]);
+    else expect(() => read(text)).toThrow(refused('POLICY_INVALID', /must be module\.name/));
+  });
+
   it('that is not UTF-8 is refused', () => {
     expect(() => readPolicy(Buffer.from([0xff, 0xfe, 0x41]), 'p.yaml', 'policy')).toThrow(refused('POLICY_INVALID', /UTF-8/));
   });

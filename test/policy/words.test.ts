@@ -64,7 +64,7 @@ describe('a policy in words', () => {
       'files only *.safetensors, *.json',
       'files of at most 1073741824 bytes',
       'at most 10 files',
-      'rules about formats',
+      'formats only safetensors, json, none of them malformed',
       '2. either',
       'model    tiny',
       'by release or (by robot and by alice)',

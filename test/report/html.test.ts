@@ -63,6 +63,18 @@ describe('the page of a report', () => {
     expect(text).not.toMatch(/class="banner good"/);
   });
 
+  it('counts the formats that were found', () => {
+    const formats = [
+      { path: 'a', formats: ['safetensors'] },
+      { path: 'b', formats: ['json'] },
+      { path: 'c', formats: ['json', 'remote-code'] },
+    ];
+    expect(page(documentOf([verifiedModel({ formats })]))).toContain('json (2), remote-code (1), safetensors (1)');
+    expect(page(documentOf([verifiedModel()]))).not.toContain('Formats found');
+    const edit = (document: Record<string, unknown>): object => Object.assign((document['models'] as object[])[0] ?? {}, { formats: 7 });
+    expect(page(documentOf([verifiedModel()], { edit }))).toContain('in a form that this version');
+  });
+
   it('shows what policies decided, and says so when it cannot', () => {
     const edit = (facts: object) => (document: Record<string, unknown>) => Object.assign((document['models'] as object[])[0] ?? {}, facts);
     const facts = {

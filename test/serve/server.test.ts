@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { connect } from 'node:net';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { exposition } from '../../src/serve/metrics.ts';
 import { serve } from '../../src/serve/server.ts';
+import { Tally } from '../../src/serve/tally.ts';
 
 const VIEW = { startup: true, ready: false, why: 'IO', metrics: () => 'm 1\n', page: () => Promise.reject(new Error('secret')) };
 
@@ -37,4 +38,32 @@ test.each<[string, string, RegExp]>([
 test('escapes labels, so that no signer can write metrics of his own', () => {
   const text = exposition([{ name: 'a', type: 'gauge', help: 'b', samples: [{ labels: { c: 'x"} 1\na{c="\\' }, value: 1 }] }]);
   expect(text).toBe('# HELP a b\n# TYPE a gauge\na{c="x\\"} 1\\na{c=\\"\\\\"} 1\n');
+});
+
+describe('the metrics', () => {
+  const tally = new Tally('1.2.3');
+  const model = { files: 4, bytes: 110_019, signer: 'key a', method: 'key', digest: 'sha256:0' };
+  const check = { trigger: 'start', verdict: 'verified', exitCode: 0, ms: 12, endedAt: new Date(), waived: ['FORMAT_DENIED'] as const, model };
+  tally.checked(check);
+  tally.checked({ ...check, reason: 'DIGEST_MISMATCH', exitCode: 1, verdict: 'refused' });
+  const families = tally.families({ verified: true, ready: true, until: new Date() });
+
+  // What `promtool check metrics` asks for, and the naming practices of Prometheus.
+  test.each(families.map((family) => [family.name, family] as const))('%s has a conventional name and unit', (name, { type, help, samples }) => {
+    expect(samples.length).toBeGreaterThan(0);
+    expect(name).toMatch(/^(model_gate|process)(_[a-z]+)+$/);
+    expect(name.endsWith('_total')).toBe(type === 'counter');
+    expect(name).not.toMatch(/_(gauge|counter|metric|milliseconds|ms|minutes|kib|mib|kilobytes|megabytes|count|sum|bucket)(_|$)/);
+    expect(help).toMatch(/^[A-Z0-9].*\.$/);
+    if (name.includes('timestamp')) expect(name).toMatch(/_timestamp_seconds$/);
+    for (const { labels = {}, value } of samples) {
+      expect(Object.keys(labels).every((label) => /^[a-z_]+$/.test(label) && !name.includes(`_by_${label}`))).toBe(true);
+      if (name.endsWith('_info')) expect(value).toBe(1);
+      else if (name.includes('duration')) expect(value).toBe(0.012);
+    }
+  });
+
+  test('have each name once', () => {
+    expect(new Set(families.map(({ name }) => name)).size).toBe(families.length);
+  });
 });

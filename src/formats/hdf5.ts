@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ByteSource } from './byteSource.ts';
+import type { Finding } from './finding.ts';
+import { searchBytes } from './searchBytes.ts';
+
+const MAGIC = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
+const FIRST_BLOCK_BYTES = 512;
+
+/** Where it begins: at once, or behind a block of the user's. */
+export async function startOfHdf5(source: ByteSource): Promise<number | undefined> {
+  // What was not decompressed cannot be looked at.
+  const end = (source.readableBytes ?? source.sizeBytes) - MAGIC.length;
+  for (let at = 0; at <= end; at = at === 0 ? FIRST_BLOCK_BYTES : at * 2) {
+    if (MAGIC.equals(await source.read(at, MAGIC.length))) return at;
+  }
+  return undefined;
+}
+
+/** Keras keeps a model's layers as JSON in an attribute, which is never packed. Quotes and escapes are what JSON may write for the same name. */
+const LAYERS_OF_CODE = [/"class_name"\s*:\s*"Lambda"/, /__lambda__/, /"class_name"\s*:\s*"[^"\\]{0,40}\\u/];
+
+/** Nothing of the structure is read; the names of Keras' layers of code are looked for in all of it. */
+export async function judgeHdf5(source: ByteSource): Promise<readonly Finding[]> {
+  const found = await searchBytes(source, LAYERS_OF_CODE);
+  return [{ kind: 'format', format: 'hdf5' }, ...(found ? [{ kind: 'format', format: 'remote-code', detail: 'has a Keras layer of code' } as const] : [])];
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ByteSource } from './byteSource.ts';
+import type { Finding } from './finding.ts';
+import { searchBytes } from './searchBytes.ts';
+
+/** Operations by which a graph does more than compute, as a protobuf writes them: the field, a length, the name. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: field and length are such bytes
+const ACTIVE_OPERATIONS = /\x12[\x05-\x20](ReadFile|WriteFile|MatchingFiles|PyFunc|PyFuncStateless|EagerPyFunc|ImmutableConst)/;
+
+/** A saved model: nothing of its structure is read; the operations are looked for in all of it. */
+export async function judgeGraph(source: ByteSource): Promise<readonly Finding[]> {
+  const active = await searchBytes(source, [ACTIVE_OPERATIONS]);
+  return [
+    { kind: 'format', format: 'tensorflow' },
+    ...(active ? [{ kind: 'format', format: 'remote-code', detail: 'has operations on files, or of Python' } as const] : []),
+  ];
+}
