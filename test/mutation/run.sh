@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Mutation testing of pure folders, on demand: npm run mutation -- oms policy/pattern.ts. Stryker is installed into a copy of the project in the cache, not
+# Mutation testing of pure folders, on demand: npm run mutation -- oms policy/pattern.ts,policy/match.ts (two runs). Stryker is installed into a copy of the project in the cache, not
 # into the project: it is used now and then, and needs more packages than everything else together.
 set -euo pipefail
 source "$(dirname "$0")/../../.ci/lib.sh"
