@@ -29,7 +29,7 @@ export async function runValidationAgent(argv: readonly string[], host: Host): P
     }
     const failure = await verifyOnce(rest, host, log.emit);
     if (failure !== undefined) {
-      log.emit({ kind: 'failed', error: serialiseError(failure) });
+      log.emit({ kind: 'failed', error: serialiseError(failure), exitCode: EXIT.rejected });
       return EXIT.rejected;
     }
     process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level: 'info', message: 'One-shot validation complete, exiting' })}\n`);
@@ -60,7 +60,7 @@ const VARIABLES = [
 async function watchAsAgent(intervalMs: number, flags: ReadonlyMap<string, string>, argv: readonly string[], host: Host, emit: Emit): Promise<number> {
   const planned = await planWatch(intervalMs, flags, argv, host).catch((error: unknown) => asAppError(error));
   if (planned instanceof AppError) {
-    emit({ kind: 'failed', error: serialiseError(planned) });
+    emit({ kind: 'failed', error: serialiseError(planned), exitCode: EXIT.rejected });
     return EXIT.rejected;
   }
   const { plan, floor } = planned;
