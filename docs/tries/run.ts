@@ -72,10 +72,13 @@ function shown({ command, env = {} }: Try): string {
 function tidy(output: string, cwd: string, values: Readonly<Record<string, string>>, index: number): string {
   const at = output.search(/(?:✗ )?(?:BLOCKED|FAILED) [A-Z_]+/);
   const bare = (address: string): string => address.replace(/^https?:\/\//, '');
-  const text = Object.entries(values).reduce((tidied, [name, value]) => {
-    const stands = SHOWN[name] ?? value;
-    return tidied.replaceAll(value, stands).replaceAll(bare(value), bare(stands));
-  }, output.slice(Math.max(at, 0)));
+  const text = Object.entries(values).reduce(
+    (tidied, [name, value]) => {
+      const stands = SHOWN[name] ?? value;
+      return tidied.replaceAll(value, stands).replaceAll(bare(value), bare(stands));
+    },
+    output.slice(Math.max(at, 0)),
+  );
   return text
     .replaceAll(cwd, '/home/you')
     .replaceAll(`out-${index}`, 'out')
