@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { verifyWithSigstore } from '../../src/trust/sigstore.ts';
 import { readTrustMaterial } from '../../src/trust/sigstoreRoot.ts';
 import type { Signer } from '../../src/trust/trust.ts';
-import { days, keyPair, leaf, NOW, type Party } from './pki.ts';
+import { days, keyPair, leaf, NOW, type Party, timestamp } from './pki.ts';
 import { type Instance, type Json, SIGNED_AT, type SignOptions, startInstance } from './sigstoreInstance.ts';
 
 // What the sigstore method says of each reason to refuse: the library's codes are few, and operators have to know which it was.
@@ -99,6 +99,18 @@ describe('a refusal says', () => {
       bundle['verificationMaterial'].timestampVerificationData.rfc3161Timestamps = [{ signedTimestamp: 'AAAA' }];
     };
     expect(await refusal({ alter })).toMatchObject({ code: 'TIMESTAMP_INVALID', message: 'a signed timestamp of the bundle cannot be read' });
+  });
+
+  it('that a timestamp was not granted, which the library does not look at', async () => {
+    const signed = await instance.sign({ entry: 'dsse/0.0.2' });
+    const root = { json: instance.trustedRoot, description: 'the test root', date: '2026-01-01' };
+    const withStatus = async (status: number): Promise<unknown> => {
+      const stamp = await timestamp(signed.envelope.signature, instance.tsa, { at: SIGNED_AT, status });
+      return verifyWithSigstore({ ...signed, material: { ...signed.material, timestamps: [stamp] } }, { kind: 'sigstore', root }, NOW);
+    };
+    for (const granted of [0, 1]) await expect(withStatus(granted)).resolves.toMatchObject({ signer: { kind: 'sigstore' } });
+    for (const refused of [2, 5])
+      await expect(withStatus(refused)).rejects.toMatchObject({ code: 'TIMESTAMP_INVALID', message: 'a signed timestamp of the bundle cannot be read' });
   });
 
   it('that the time is in the future, by whose word', async () => {

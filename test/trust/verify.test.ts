@@ -5,6 +5,7 @@ import { PAYLOAD_TYPE } from '../../src/oms/dsse.ts';
 import type { TrustAnchors } from '../../src/trust/trust.ts';
 import { verifySignature } from '../../src/trust/verify.ts';
 import { NOW, PAYLOAD } from './pki.ts';
+import { startInstance } from './sigstoreInstance.ts';
 
 const MATERIALS = {
   key: { kind: 'key', timestamps: [] },
@@ -33,3 +34,13 @@ it.each(METHODS.flatMap((wanted) => METHODS.filter((found) => found !== wanted).
     });
   },
 );
+
+it('a keyless bundle is verified by the root', async () => {
+  const instance = await startInstance();
+  const root = { json: instance.trustedRoot, description: 'the test root', date: '2026-01-01' };
+  await expect(verifySignature(await instance.sign(), { kind: 'sigstore', root }, NOW)).resolves.toMatchObject({
+    bytes: PAYLOAD,
+    encoding: 'DSSEv1',
+    signer: { kind: 'sigstore' },
+  });
+});
