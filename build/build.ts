@@ -30,7 +30,7 @@ export async function bundle(outdir?: string): Promise<Metafile> {
     entryNames: '[name]',
     chunkNames: '[name]-[hash]',
     // Packages that the bundle has something of ours in place of; each file says why.
-    alias: { 'string-width': './build/stringWidth.js', '@aws-sdk/credential-provider-process': './build/credentialProcess.js' },
+    alias: { 'string-width': './build/stringWidth.js', y18n: './build/y18n.js', '@aws-sdk/credential-provider-process': './build/credentialProcess.js' },
     banner: { js: `import{createRequire}from'node:module';const require=createRequire(import.meta.url);` },
     metafile: true,
     logLevel: 'warning',

@@ -28,6 +28,27 @@ const WHY: Readonly<Record<string, string>> = {
   yauzl: 'tells members of zip archives apart; writes nothing',
 };
 
+/** Who keeps it going: what is known of the project, as of November 2026. */
+const KEPT: Readonly<Record<string, string>> = {
+  '@aws-sdk/client-s3': 'AWS',
+  '@aws-sdk/s3-request-presigner': 'AWS',
+  '@sigstore/bundle': 'Sigstore project (OpenSSF)',
+  '@sigstore/core': 'Sigstore project (OpenSSF)',
+  '@sigstore/protobuf-specs': 'Sigstore project (OpenSSF)',
+  '@sigstore/tuf': 'Sigstore project (OpenSSF)',
+  '@sigstore/verify': 'Sigstore project (OpenSSF)',
+  asn1js: 'Peculiar Ventures, a company',
+  'hash-wasm': 'one person',
+  picomatch: 'two or three people',
+  pkijs: 'Peculiar Ventures, a company',
+  tar: 'one person; npm itself depends on it',
+  undici: 'Node.js project (OpenJS Foundation)',
+  valibot: 'one person, with sponsors',
+  yaml: 'one person',
+  yargs: 'a few volunteers',
+  yauzl: 'one person',
+};
+
 const TOUCHES: readonly (readonly [string, readonly string[]])[] = [
   ['processes', ['child_process', 'cluster']],
   ['network', ['dgram', 'dns', 'http', 'http2', 'https', 'net', 'tls']],
@@ -49,9 +70,10 @@ export function dependenciesPage({ packages, own, direct }: Inventory): string {
   const rows = direct.map((name) => {
     const entry = packages.find(({ path }) => path === `node_modules/${name}`);
     const why = WHY[name];
-    if (why === undefined) throw new Error(`docs/dependencies.ts does not say why there is ${name}`);
+    const kept = KEPT[name];
+    if (why === undefined || kept === undefined) throw new Error(`docs/dependencies.ts does not say why there is ${name}, or who keeps it`);
     if (entry === undefined) throw new Error(`${name} is a dependency, and not in the bundle`);
-    return `| \`${name}\` | ${why} | ${homeOf(entry)} | ${size(entry)} | ${touches(entry.modules)} |`;
+    return `| \`${name}\` | ${why} | ${kept} | ${homeOf(entry)} | ${size(entry)} | ${touches(entry.modules)} |`;
   });
   const rest = packages.filter(({ path }) => !direct.includes(path.slice('node_modules/'.length)));
   const total = packages.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -64,9 +86,11 @@ From what the bundler took, not from what package.json asks for: ${packages.leng
 
 ## Chosen by us
 
-| package | why | home | kB | can touch |
-|---|---|---|---|---|
+| package | why | kept by | home | kB | can touch |
+|---|---|---|---|---|---|
 ${rows.join('\n')}
+
+What one person keeps may stop being kept: none of these packages checks a signature, versions are exact, and updates wait a week.
 
 ## Brought by them
 

@@ -40,7 +40,7 @@ export function troubleshootingPage(tried: readonly Tried[]): string {
   });
   return `${INTRO}
 
-The ${tried.length} commands on this page are tries: each was run against the built program as a new user would mistype it, and what stands below it is what the program said (addresses, paths, digests and times are replaced). A test runs them again.
+The ${tried.length} commands on this page are tries: each was run against the built program as a new user would mistype it, and what stands below it is what the program said (addresses, paths, digests, times and the sizes of volumes are replaced). A test runs them again.
 
 ${index.join('\n\n')}
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ErrorCode } from '../../src/base/errors.ts';
-import { runGate } from '../../test/support/run.ts';
+import { startGate, until } from '../../test/support/run.ts';
 import { TRIES, type Try } from './tries.ts';
 import { makeWorld } from './world.ts';
 
@@ -13,6 +13,7 @@ const SHOWN: Readonly<Record<string, string>> = {
   '{web}': 'http://127.0.0.1:8080',
   '{web-as-tls}': 'https://127.0.0.1:8080',
   '{closed}': 'http://127.0.0.1:8099',
+  '{closed-as-tls}': 'https://127.0.0.1:8099',
   '{tls}': 'https://127.0.0.1:8443',
   '{expired}': 'https://127.0.0.1:8444',
   '{misnamed}': 'https://127.0.0.1:8445',
@@ -22,7 +23,7 @@ const SHOWN: Readonly<Record<string, string>> = {
 /** Runs every try against the program, in a world of its own. */
 export async function runTries(): Promise<readonly Tried[]> {
   await using world = await makeWorld();
-  const values = { ...world.values, '{web-as-tls}': (world.values['{web}'] ?? '').replace('http:', 'https:') };
+  const values = { ...world.values, ...asTls(world.values, 'web', 'closed') };
   const results: Tried[] = [];
   const queue = [...TRIES.entries()];
   const worker = async (): Promise<void> => {
@@ -30,7 +31,12 @@ export async function runTries(): Promise<readonly Tried[]> {
       const [index, one] = next;
       // Destinations of their own: they run at the same time.
       const command = fill(one.command, values).replaceAll(/ out(?= |$)/g, ` out-${index}`);
-      const { stdout, stderr } = await runGate(command.split(' ').filter(Boolean), { cwd: world.cwd, env: { MODEL_GATE_LOG_FORMAT: 'human', ...one.env } });
+      const gate = startGate(command.split(' ').filter(Boolean), { cwd: world.cwd, env: { MODEL_GATE_LOG_FORMAT: 'human', ...one.env } });
+      if (one.interrupted) {
+        await until(() => gate.stderrSoFar() !== '', 'the first line of log');
+        gate.kill('SIGINT');
+      }
+      const { stdout, stderr } = await gate.ended;
       results[index] = {
         did: one.did,
         shown: shown(one),
@@ -42,6 +48,11 @@ export async function runTries(): Promise<readonly Tried[]> {
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   return results;
+}
+
+/** The same servers as if they spoke TLS. */
+function asTls(values: Readonly<Record<string, string>>, ...names: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(names.map((name) => [`{${name}-as-tls}`, (values[`{${name}}`] ?? '').replace('http:', 'https:')]));
 }
 
 function fill(text: string, values: Readonly<Record<string, string>>): string {
@@ -60,13 +71,21 @@ function shown({ command, env = {} }: Try): string {
 /** The refusal alone, without what differs: paths, ports, keys, log ids, the time. What came before it is the same as in every log. */
 function tidy(output: string, cwd: string, values: Readonly<Record<string, string>>, index: number): string {
   const at = output.search(/(?:✗ )?(?:BLOCKED|FAILED) [A-Z_]+/);
-  const text = Object.entries(values).reduce((tidied, [name, value]) => tidied.replaceAll(value, SHOWN[name] ?? value), output.slice(Math.max(at, 0)));
+  const bare = (address: string): string => address.replace(/^https?:\/\//, '');
+  const text = Object.entries(values).reduce(
+    (tidied, [name, value]) => {
+      const stands = SHOWN[name] ?? value;
+      return tidied.replaceAll(value, stands).replaceAll(bare(value), bare(stands));
+    },
+    output.slice(Math.max(at, 0)),
+  );
   return text
     .replaceAll(cwd, '/home/you')
     .replaceAll(`out-${index}`, 'out')
     .replace(/\b[0-9a-f]{64}\b/g, (digits) => `${/^0+$/.test(digits) ? '0000' : '…'}…`.replace('……', '…'))
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, '2026-11-25T12:00:00.000Z')
     .replace(/root of \d{4}-\d\d-\d\d/g, 'root of 2026-…')
+    .replace(/has \d+ bytes free, the model needs at least \d+/, 'has 21474836480 bytes free, the model needs at least 28021653504')
     .replace('DNS does not answer (EAI_AGAIN)', 'DNS does not know this host (ENOTFOUND)')
     .replace(/(?:operation not permitted|permission denied|read-only file system) \((?:EPERM|EACCES|EROFS)\)/, 'operation not permitted (EPERM)')
     .trimEnd();

@@ -2,7 +2,17 @@
 import type { ErrorCode } from '../../src/base/errors.ts';
 
 /** One thing a user can get wrong, and the reason it ends with. */
-export type Try = { readonly code: ErrorCode; readonly did: string; readonly command: string; readonly env?: Readonly<Record<string, string>> };
+export type Try = {
+  readonly code: ErrorCode;
+  readonly did: string;
+  readonly command: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Ctrl-C after the first line of log. */
+  readonly interrupted?: true;
+};
+
+/** What no user can get wrong alone: that takes storage that cannot rename, and a defect. */
+export const NOT_TRIED: readonly ErrorCode[] = ['PUBLISH_FAILED', 'INTERNAL'];
 
 const KEY = '--public-key pub.pem';
 const ZEROS = '0'.repeat(64);
@@ -52,6 +62,7 @@ export const TRIES: readonly Try[] = [
   t('POLICY_INVALID', 'Wrote a policy whose signer is defined nowhere.', 'verify model --policy policy.yaml'),
   t('POLICY_DENIED', 'Wants to be laxer than the policy.', 'verify model --policy here.yaml --ignore-unsigned-files'),
   t('DIGEST_DENIED', 'The policy denies this version.', 'verify model --policy denied.yaml'),
+  t('TIMESTAMP_INVALID', 'The policy asks for a timestamp, and the signature has none.', 'verify model --policy dated.yaml'),
   t('THRESHOLD_NOT_MET', 'One of two people has signed.', 'verify model --policy two.yaml'),
   t('POLICY_NO_RULE', 'Has a policy, but no rule for this model.', 'verify model --policy elsewhere.yaml'),
   // Signatures
@@ -82,9 +93,15 @@ export const TRIES: readonly Try[] = [
     'Named a TUF mirror, but not its first root.',
     'verify keyless --identity a@example.com --issuer https://issuer.example.com --tuf-refresh --tuf-mirror https://127.0.0.1:1',
   ),
+  t(
+    'TUF_UNAVAILABLE',
+    'The TUF mirror does not answer.',
+    'verify keyless --identity a@example.com --issuer https://issuer.example.com --tuf-refresh --tuf-mirror {closed-as-tls} --tuf-root root.json',
+  ),
   // Content
   t('DIGEST_MISMATCH', 'A file in the store was changed.', `pull {web}/changed/ out ${KEY}`),
   t('DIGEST_MISMATCH', 'A file is shorter than it was.', `verify shorter ${KEY}`),
+  t('SIZE_MISMATCH', 'A file that was signed in parts is shorter than it was.', `verify sharded ${KEY}`),
   t('FILE_MISSING', 'A file is gone from the claim.', `verify missing ${KEY}`),
   t('FILE_MISSING', 'A file was never uploaded.', `pull {web}/gone/ out ${KEY}`),
   t('FILE_UNSIGNED', 'Somebody put a script beside the weights.', `verify extra ${KEY}`),
@@ -102,6 +119,11 @@ export const TRIES: readonly Try[] = [
   t('SIGNING_KEY_INVALID', 'Forgot the password of the key.', 'sign key model --private-key locked.pem'),
   t('CREDENTIALS_MISSING', 'Wants to sign keyless without a token.', 'sign sigstore unsigned'),
   t('CREDENTIALS_MISSING', 'Waited too long with the token.', 'sign sigstore unsigned --identity-token-file old-token --trust-config trust.json'),
+  t(
+    'SIGNING_SERVICE_FAILED',
+    'Named something as timestamp authority that is none.',
+    'sign key model --private-key key.pem --timestamp-url {web}/model/config.json',
+  ),
   t('MODEL_NOT_FOUND', 'The claim is not mounted.', `verify /mnt/models/llama ${KEY}`),
   // Sources
   t('UNSIGNED', 'Mistyped the path on the web server.', `pull {web}/modle/ out ${KEY}`),
@@ -111,6 +133,7 @@ export const TRIES: readonly Try[] = [
   t('SOURCE_UNAVAILABLE', 'The server is not running.', `pull {closed}/model/ out ${KEY}`),
   t('SOURCE_UNAVAILABLE', 'The server says 503.', `pull {web}/down/ out ${KEY}`),
   t('SOURCE_UNAVAILABLE', 'The server sends us round in circles.', `pull {web}/loop/ out ${KEY}`),
+  t('SOURCE_CHANGED', 'A new version was uploaded over the old one meanwhile.', `pull {web}/changing/ out ${KEY}`),
   t('SOURCE_TIMEOUT', 'The server takes the request and says nothing.', `pull {web}/slow/ out ${KEY} --timeout 1s`),
   t('TLS_FAILED', 'The server has a certificate of a private CA.', `pull {tls}/model/ out ${KEY}`),
   t('TLS_FAILED', 'The certificate of the server has expired.', `pull {expired}/model/ out ${KEY} --ca-bundle server-ca.pem`),
@@ -138,8 +161,11 @@ export const TRIES: readonly Try[] = [
   // Volumes
   t('FILE_UNSIGNED', 'Other files are in the destination.', `pull model occupied ${KEY}`),
   t('CONFIG_INVALID', 'A file stands where the destination should be.', `pull model pub.pem ${KEY}`),
+  t('DESTINATION_DIFFERS', 'An older version is in the destination, beside files that may stay.', `pull model older/models ${KEY} --ignore-unsigned-files`),
+  t('NO_SPACE', 'The volume is smaller than the model.', `pull huge out ${KEY}`),
   t('READ_ONLY', 'The destination cannot be written.', `pull model /sys/model-gate ${KEY}`),
   t('IO', 'The report cannot be written.', `verify model ${KEY} --report reports/today/model.json`),
+  { ...t('CANCELLED', 'Pressed Ctrl-C while it was waiting for the server.', `pull {web}/slow/ out ${KEY}`), interrupted: true },
 ];
 
 function t(code: ErrorCode, did: string, command: string, env?: Readonly<Record<string, string>>): Try {

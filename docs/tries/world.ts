@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { issueServer, makeAuthority } from '../../test/servers/certificates.ts';
 import { startHttpServer } from '../../test/servers/httpServer.ts';
@@ -10,7 +11,7 @@ import { startS3Server } from '../../test/servers/s3Server.ts';
 import { makeToken, startSigstoreServer } from '../../test/servers/sigstoreServer.ts';
 import { type Scratch, scratch, writeTree } from '../../test/support/model.ts';
 import { runGate } from '../../test/support/run.ts';
-import { type Keys, makeKeys, rootDigestOf, signDirectory, signPayload } from '../../test/support/signer.ts';
+import { type Keys, makeKeys, resourceOf, rootDigestOf, shardsOf, signDirectory, signPayload, signResources } from '../../test/support/signer.ts';
 import { CODE_SIGNING, issue, keyPair, pem, root } from '../../test/trust/pki.ts';
 
 /** A directory of models, keys and files as a user could have them, and servers on loopback that hold some of them. */
@@ -29,20 +30,24 @@ export async function makeWorld(): Promise<World> {
   writeKeys(space, keys);
   writeModels(space, keys);
   await writeCertificates(space);
+  writeTufRoot(space);
   const digest = rootDigestOf(readFileSync(space.at('model/model.sig')));
   const stack = new AsyncDisposableStack();
   stack.defer(() => space[Symbol.dispose]());
 
   const authority = await makeAuthority();
   writeFileSync(space.at('server-ca.pem'), authority.certPem);
-  const files = (name: string): Record<string, Buffer> =>
-    Object.fromEntries(['config.json', 'weights/model.bin', 'model.sig'].map((file) => [`/${name}/${file}`, readFileSync(space.at(name, file))]));
-  const web = stack.use(await startHttpServer({ files: { ...files('model'), ...files('changed'), ...without(files('model'), 'model', 'gone') } }));
+  const files = (name: string, from = name): Record<string, Buffer> =>
+    Object.fromEntries(['config.json', 'weights/model.bin', 'model.sig'].map((file) => [`/${name}/${file}`, readFileSync(space.at(from, file))]));
+  const web = stack.use(
+    await startHttpServer({ files: { ...files('model'), ...files('changed'), ...without(files('model'), 'model', 'gone'), ...files('changing', 'model') } }),
+  );
   web.always('/private/model.sig', { kind: 'status', status: 403 });
   web.always('/login/model.sig', { kind: 'status', status: 401 });
   web.always('/slow/model.sig', { kind: 'silence' });
   web.always('/down/model.sig', { kind: 'status', status: 503 });
   web.always('/loop/model.sig', { kind: 'redirect', location: '/loop/model.sig' });
+  web.always('/changing/weights/model.bin', { kind: 'status', status: 412 });
   web.always('/moved/model.sig', { kind: 'redirect', location: 'http://169.254.169.254/latest/meta-data' });
   const tls = stack.use(await startHttpServer({ files: files('model'), tls: await issueServer(authority) }));
   const expired = stack.use(await startHttpServer({ files: files('model'), tls: await issueServer(authority, 'expired') }));
@@ -113,6 +118,23 @@ function writeModels(space: Scratch, keys: Keys): void {
     );
     writeFileSync(at('model.sig'), signDirectory(at(''), keys));
   });
+  const inShards = (name: string, sizeBytes: number): void => {
+    const whole = Buffer.from(FILES['weights/model.bin']);
+    const ranges =
+      sizeBytes === whole.length ? shardsOf('weights/model.bin', whole, 10_000) : [{ ...resourceOf('', ''), name: `weights/model.bin:0:${sizeBytes}` }];
+    const resources = [...shardsOf('config.json', Buffer.from(FILES['config.json']), 10_000), ...ranges];
+    model(name, (at) =>
+      writeFileSync(
+        at('model.sig'),
+        signResources(resources, keys, { serialization: { method: 'shards', shard_size: ranges.length > 1 ? 10_000 : sizeBytes } }),
+      ),
+    );
+  };
+  inShards('sharded', 20_000);
+  writeFileSync(space.at('sharded/weights/model.bin'), Buffer.alloc(19_000, 'weights'));
+  inShards('huge', 2 ** 52);
+  model('older/models', (at) => writeFileSync(at('weights/model.bin'), Buffer.alloc(20_000, 'older')));
+  writeFileSync(space.at('older/models/notes.txt'), 'mine\n');
   mkdirSync(space.at('empty'));
   execFileSync('tar', ['-czf', space.at('whole.tgz'), '-C', space.at('unsigned'), '.']);
   writeFileSync(space.at('half.tgz'), readFileSync(space.at('whole.tgz')).subarray(0, 100));
@@ -139,6 +161,7 @@ function writeModels(space: Scratch, keys: Keys): void {
     'denied.yaml',
     `always: { digests: { deny: [{ digest: 'sha256:${rootDigestOf(readFileSync(space.at('model/model.sig')))}', reason: incident 12 }] } }\n`,
   );
+  policy('dated.yaml', 'always: { requireTimestamp: true }\n');
   policy('two.yaml', '', '{ threshold: { atLeast: 2, of: [release, reviewer] } }');
   writeFileSync(space.at('report.json'), '{"verdict": "verified"}\n');
 }
@@ -180,6 +203,13 @@ function certificateBundle(dir: string, privateKey: Parameters<typeof sign>[2], 
     ...bundle,
     verificationMaterial: { x509CertificateChain: { certificates: [{ rawBytes: der.toString('base64') }] }, tlogEntries: [] },
   });
+}
+
+/** The public-good instance's first TUF root, as its mirrors would have it. */
+function writeTufRoot(space: Scratch): void {
+  const seeds = createRequire(import.meta.url)('@sigstore/tuf/seeds.json') as Record<string, { readonly 'root.json': string }>;
+  const [first] = Object.values(seeds);
+  writeFileSync(space.at('root.json'), Buffer.from(first?.['root.json'] ?? '', 'base64'));
 }
 
 async function signKeyless(space: Scratch, trustConfig: object): Promise<void> {

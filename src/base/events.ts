@@ -44,6 +44,7 @@ export type Event =
   /** A policy in warn mode let through what it would have refused. */
   | { readonly kind: 'waived'; readonly code: ErrorCode; readonly message: string; readonly rule: string }
   | { readonly kind: 'ruleDecided'; readonly layer: string; readonly rule?: string; readonly mode: string }
-  | { readonly kind: 'failed'; readonly error: SerialisedError };
+  /** `exitCode`: where it is not the one of the reason alone (which signal it was, a drop-in’s own codes). */
+  | { readonly kind: 'failed'; readonly error: SerialisedError; readonly exitCode?: number };
 
 export type Emit = (event: Event) => void;

@@ -61,7 +61,7 @@ export async function runPlan(plan: Plan, output: LogValues & Pick<Values, 'repo
     failure ??= asAppError(error);
   }
   const exitCode = failure === undefined ? EXIT.ok : exitCodeOf(failure.code, host.signalName());
-  if (failure !== undefined) log.emit({ kind: 'failed', error: serialiseError(failure) });
+  if (failure !== undefined) log.emit({ kind: 'failed', error: serialiseError(failure), exitCode });
   told = true;
   await writeTermination(termination, terminationMessage(evidence, failure && serialiseError(failure), exitCode));
   clearTimeout(timer);

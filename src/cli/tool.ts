@@ -20,8 +20,9 @@ export async function runTool(plan: ToolPlan, output: LogValues, host: Host): Pr
     // An abort surfaces as whatever was interrupted; its reason is the truth.
     const failure = asAppError(deps.signal.aborted ? deps.signal.reason : error);
     if (failure.code === 'INTERNAL') process.stderr.write(`${failure.stack}\n`);
-    log.emit({ kind: 'failed', error: serialiseError(failure) });
-    return exitCodeOf(failure.code, host.signalName());
+    const exitCode = exitCodeOf(failure.code, host.signalName());
+    log.emit({ kind: 'failed', error: serialiseError(failure), exitCode });
+    return exitCode;
   } finally {
     clearTimeout(timer);
     log.close();

@@ -30,8 +30,9 @@ export async function runValidationAgent(argv: readonly string[], host: Host): P
     }
     const failure = await verifyOnce(rest, host, log.emit);
     if (failure !== undefined) {
-      log.emit({ kind: 'failed', error: serialiseError(failure) });
-      return exitCodeOfOneShot(failure, host);
+      const exitCode = exitCodeOfOneShot(failure, host);
+      log.emit({ kind: 'failed', error: serialiseError(failure), exitCode });
+      return exitCode;
     }
     process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level: 'info', message: 'One-shot validation complete, exiting' })}\n`);
     return EXIT.ok;
@@ -61,7 +62,7 @@ const VARIABLES = [
 async function watchAsAgent(intervalMs: number, flags: ReadonlyMap<string, string>, argv: readonly string[], host: Host, emit: Emit): Promise<number> {
   const planned = await planWatch(intervalMs, flags, argv, host).catch((error: unknown) => asAppError(error));
   if (planned instanceof AppError) {
-    emit({ kind: 'failed', error: serialiseError(planned) });
+    emit({ kind: 'failed', error: serialiseError(planned), exitCode: EXIT.rejected });
     return EXIT.rejected;
   }
   const { plan, floor } = planned;

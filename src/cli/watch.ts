@@ -150,12 +150,9 @@ class Board {
 
   async end(error: AppError): Promise<number> {
     await this.#tellKubernetes(serialiseError(error));
-    this.#outlets.emit({ kind: 'failed', error: serialiseError(error) });
-    return this.#exitCode(error);
-  }
-
-  #exitCode(error: AppError): number {
-    return this.#outlets.exitCode ?? exitCodeOf(error.code);
+    const exitCode = this.#outlets.exitCode ?? exitCodeOf(error.code);
+    this.#outlets.emit({ kind: 'failed', error: serialiseError(error), exitCode });
+    return exitCode;
   }
 
   async #tellKubernetes(failure: ReturnType<typeof serialiseError> | undefined): Promise<void> {

@@ -93,7 +93,7 @@ function isTold({ kind }: Event, detail: LogDetail): boolean {
 function json(event: Event): string {
   const { kind, ...facts } = event;
   const level = kind === 'failed' ? 'error' : WARNING.includes(kind) ? 'warn' : 'info';
-  const extra = event.kind === 'failed' ? { ...event.error, exitCode: exitCodeOf(event.error.code) } : facts;
+  const extra = event.kind === 'failed' ? { ...event.error, exitCode: event.exitCode ?? exitCodeOf(event.error.code) } : facts;
   return jsonLine(level, kind, extra);
 }
 
@@ -171,7 +171,7 @@ function sentence(event: Event): string {
     case 'ruleDecided':
       return `${event.layer}: ${event.rule === undefined ? 'no rule matches' : `rule '${event.rule}' decides`}${event.mode === 'enforce' ? '' : `, mode ${event.mode}`}`;
     case 'failed':
-      return refusal(event.error);
+      return refusal(event.error, event.exitCode);
     case 'fileDone':
       return `${ORIGINS[event.origin]} ${event.path} (${formatBytes(event.sizeBytes)})`;
     case 'bytes':
@@ -181,10 +181,10 @@ function sentence(event: Event): string {
 }
 
 /** What, where, expected, found, and what to do now. */
-export function refusal(error: SerialisedError): string {
+export function refusal(error: SerialisedError, exitCode = exitCodeOf(error.code)): string {
   const { context } = error;
   const verdict = exitCodeOf(error.code) === 1 ? 'BLOCKED' : 'FAILED';
-  const lines = [`${verdict} ${error.code} (exit ${exitCodeOf(error.code)}): ${error.message}`];
+  const lines = [`${verdict} ${error.code} (exit ${exitCode}): ${error.message}`];
   const told = (fact: string): boolean => error.message.includes(fact);
   if (context.expected !== undefined && !told(context.expected)) lines.push(`  expected: ${context.expected}`);
   if (context.found !== undefined && !told(context.found)) lines.push(`  found:    ${context.found}`);

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { startHttpServer } from '../servers/httpServer.ts';
 import { packed, paxOf, type TarEntry, tarOf, tgzOf, type ZipEntry, zipOf } from '../support/archives.ts';
-import { bundleOf, type Files, KEYS, leftovers, type Scratch, SMALL_MODEL, scratch, treeOf } from '../support/model.ts';
+import { fileScratch } from '../support/fileScratch.ts';
+import { bundleOf, type Files, KEYS, leftovers, SMALL_MODEL, treeOf } from '../support/model.ts';
 import { pullHere, runGate } from '../support/run.ts';
 
-let tmp: Scratch;
-beforeAll(() => {
-  tmp = scratch();
-});
-afterAll(() => tmp[Symbol.dispose]());
-
-let count = 0;
-const fresh = (): string => tmp.at(`t${++count}`);
+const tmp = fileScratch();
+const fresh = tmp.fresh;
 
 type Flags = Readonly<Record<string, unknown>>;
 /** Everything that a run could have written lies below `parent`. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Denial by cost: bundles whose reading would take more memory or time than a pod has. Each runs in a process with a small heap.
 import { existsSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { BUNDLE_MEDIA_TYPE } from '../../src/oms/bundle.ts';
-import { KEYS, type Scratch, SMALL_MODEL, scratch, signed, writeTree } from '../support/model.ts';
+import { fileScratch } from '../support/fileScratch.ts';
+import { KEYS, SMALL_MODEL, signed, writeTree } from '../support/model.ts';
 import { type Ended, runGate } from '../support/run.ts';
 import { makeStatement, type Resource, resourceOf, signResources } from '../support/signer.ts';
 import * as pki from '../trust/pki.ts';
@@ -14,19 +15,13 @@ const MIB = 1024 * 1024;
 const HEAP = '--max-old-space-size=192';
 const MAX_MS = 20_000;
 
-let tmp: Scratch;
-beforeAll(() => {
-  tmp = scratch();
-});
-afterAll(() => tmp[Symbol.dispose]());
-
-let count = 0;
+const tmp = fileScratch();
 
 type Trust = Readonly<Record<string, string>>;
 
 /** Pulls a local model with this bundle; refused with a reason, in time, and nothing is left. */
 async function refused(bundle: Buffer, reason: string, trust: Trust = { MODEL_GATE_PUBLIC_KEY: KEYS.publicPem }): Promise<Ended> {
-  const at = tmp.at(`t${++count}`);
+  const at = tmp.fresh();
   writeTree(`${at}/source`, { ...SMALL_MODEL, 'model.sig': bundle });
   const ended = await runGate(['pull', `${at}/source`, `${at}/to/models`], { env: { ...trust, NODE_OPTIONS: HEAP } });
   expect({ code: ended.code, reason: ended.termination['reason'] }).toEqual({ code: 1, reason });

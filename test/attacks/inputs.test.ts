@@ -2,21 +2,16 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, ftruncateSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { issueServer, makeAuthority } from '../servers/certificates.ts';
-import { bundleOf, type Files, KEYS, leftovers, type Scratch, SMALL_MODEL, scratch, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
+import { fileScratch } from '../support/fileScratch.ts';
+import { bundleOf, type Files, KEYS, leftovers, SMALL_MODEL, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
 import { type Ended, pullHere, type RunOptions, runGate, verifyHere } from '../support/run.ts';
 import { serveModel } from '../support/servers.ts';
 import { resourceOf, shardsOf, signResources } from '../support/signer.ts';
 
-let tmp: Scratch;
-beforeAll(() => {
-  tmp = scratch();
-});
-afterAll(() => tmp[Symbol.dispose]());
-
-let count = 0;
-const fresh = (): string => tmp.at(`t${++count}`);
+const tmp = fileScratch();
+const fresh = tmp.fresh;
 
 /** Pulls from a local directory; refused, and nothing is left. */
 async function refused(files: Files, reason: string, options: RunOptions = {}): Promise<void> {

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Files, KEYS, leftovers, type Scratch, scratch, signed, snapshot, treeFrom, treeOf, writeTree } from '../support/model.ts';
+import { describe, expect, test } from 'vitest';
+import { fileScratch } from '../support/fileScratch.ts';
+import { type Files, KEYS, leftovers, signed, snapshot, treeFrom, treeOf, writeTree } from '../support/model.ts';
 import { pullHere, runGate } from '../support/run.ts';
 import { serveModel } from '../support/servers.ts';
 import { resourceOf, signResources } from '../support/signer.ts';
 
-let tmp: Scratch;
-beforeAll(() => {
-  tmp = scratch();
-});
-afterAll(() => tmp[Symbol.dispose]());
-
-let count = 0;
-const fresh = (): string => tmp.at(`t${++count}`);
+const tmp = fileScratch();
+const fresh = tmp.fresh;
 
 /** Serves `evil` under every path, so that only the gate can refuse it, and watches everything around the destination. */
 async function refusedName(names: readonly string[], reason: string): Promise<void> {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { serialiseError } from '../../src/base/errors.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { startS3Server } from '../servers/s3Server.ts';
-import { type Files, KEYS, type Scratch, SMALL_MODEL, scratch, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
+import { fileScratch } from '../support/fileScratch.ts';
+import { type Files, KEYS, SMALL_MODEL, signed, treeFrom, treeOf, writeTree } from '../support/model.ts';
 import { type Ended, type ProcessOptions, runGate } from '../support/run.ts';
 import { serveModel } from '../support/servers.ts';
 
@@ -11,14 +12,8 @@ const SECRET = 'sv-2024-sig-TopSecretValue';
 const env = { MODEL_GATE_PUBLIC_KEY: KEYS.publicPem };
 const files = signed(SMALL_MODEL);
 
-let tmp: Scratch;
-beforeAll(() => {
-  tmp = scratch();
-});
-afterAll(() => tmp[Symbol.dispose]());
-
-let count = 0;
-const fresh = (): string => tmp.at(`t${++count}`, 'models');
+const tmp = fileScratch();
+const fresh = (): string => `${tmp.fresh()}/models`;
 
 /** Whatever the program says anywhere. */
 async function saying(args: readonly string[], options: ProcessOptions = {}): Promise<Ended> {

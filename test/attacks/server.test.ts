@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { issueServer, makeAuthority } from '../servers/certificates.ts';
 import { startHttpServer } from '../servers/httpServer.ts';
 import { startS3Server } from '../servers/s3Server.ts';
-import { type Files, leftovers, type Scratch, SMALL_MODEL, scratch, signed, treeFrom, treeOf } from '../support/model.ts';
+import { fileScratch } from '../support/fileScratch.ts';
+import { type Files, leftovers, SMALL_MODEL, scratch, signed, treeFrom, treeOf } from '../support/model.ts';
 import { pauses } from '../support/pauses.ts';
 import { pullHere, type RunOptions } from '../support/run.ts';
 import { serveModel } from '../support/servers.ts';
@@ -15,15 +16,9 @@ const MIB = 1024 * 1024;
 const files = signed(SMALL_MODEL);
 const BIG: Files = signed({ 'big.bin': Buffer.alloc(20 * MIB, 'block') });
 
-let tmp: Scratch;
-beforeAll(() => {
-  tmp = scratch();
-});
-afterAll(() => tmp[Symbol.dispose]());
-
-let count = 0;
+const tmp = fileScratch();
 const fresh = (): { parent: string; to: string } => {
-  const parent = tmp.at(`t${++count}`);
+  const parent = tmp.fresh();
   return { parent, to: `${parent}/models` };
 };
 

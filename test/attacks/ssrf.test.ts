@@ -2,10 +2,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { listen } from '../servers/httpServer.ts';
 import { startS3Server } from '../servers/s3Server.ts';
-import { type Scratch, SMALL_MODEL, scratch, signed, treeFrom, treeOf } from '../support/model.ts';
+import { fileScratch } from '../support/fileScratch.ts';
+import { SMALL_MODEL, signed, treeFrom, treeOf } from '../support/model.ts';
 import { pullHere, type RunOptions } from '../support/run.ts';
 import { serveModel } from '../support/servers.ts';
 
@@ -13,17 +14,11 @@ const METADATA = '169.254.169.254';
 const SPELLINGS = [METADATA, '2852039166', '0xa9fea9fe', '[::ffff:169.254.169.254]', '[fe80::1]', '[fd00:ec2::254]', '100.100.100.200'];
 const files = signed(SMALL_MODEL);
 
-let tmp: Scratch;
-beforeAll(() => {
-  tmp = scratch();
-});
-afterAll(() => tmp[Symbol.dispose]());
-
-let count = 0;
+const tmp = fileScratch();
 
 /** Nothing stands at the destination, and the refusal took no time: nobody tried to connect. */
 async function refused(source: string, reason: string, exitCode: number, options: RunOptions = {}): Promise<string> {
-  const parent = tmp.at(`t${++count}`);
+  const parent = tmp.fresh();
   const start = performance.now();
   const outcome = await pullHere([source, `${parent}/models`], { ...options, flags: { 'connect-timeout': '20s', ...options.flags } });
   expect([source, outcome.reason, outcome.exitCode]).toEqual([source, reason, exitCode]);

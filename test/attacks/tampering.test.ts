@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, readdirSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { bundleOf, type Files, KEYS, type Scratch, SMALL_MODEL, scratch, signed, writeTree } from '../support/model.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { fileScratch } from '../support/fileScratch.ts';
+import { bundleOf, type Files, KEYS, SMALL_MODEL, signed, writeTree } from '../support/model.ts';
 import { pullHere, runGate, verifyHere } from '../support/run.ts';
 import { serveModel } from '../support/servers.ts';
 import { makeKeys, rootDigestOf } from '../support/signer.ts';
 
 vi.mock('node:timers/promises', async () => (await import('../support/pauses.ts')).timersWithoutWaiting);
 
-let tmp: Scratch;
-beforeAll(() => {
-  tmp = scratch();
-});
-afterAll(() => tmp[Symbol.dispose]());
-
-let count = 0;
-const fresh = (): string => tmp.at(`t${++count}`);
+const tmp = fileScratch();
+const fresh = tmp.fresh;
 
 /** Pulls it, over HTTP and from a folder, and verifies it in place: the same answer everywhere, and nothing is left behind. */
 async function refused(files: Files, reason: string, flags: Readonly<Record<string, unknown>> = {}): Promise<void> {

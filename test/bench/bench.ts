@@ -3,10 +3,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { limitMemory } from '../support/memoryLimit.ts';
 import { type Arguments, parseArguments } from './arguments.ts';
 import { guardedRatios, readBaseline, regressions, writeBaseline } from './baseline.ts';
 import { openData } from './data.ts';
-import { limitMemory } from './memoryLimit.ts';
 import { figures, verdictTable } from './report.ts';
 import { type Place, type Row, rowsOf } from './rows.ts';
 import { type Folders, freeBytes, type Outcome, runRow, sizeOf } from './run.ts';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
+import type { MemoryLimit } from '../support/memoryLimit.ts';
 import {
   type Contestant,
   cp,
@@ -20,7 +21,6 @@ import {
   verifyInPlace,
 } from './contestants.ts';
 import type { Data, WorkloadName } from './data.ts';
-import type { MemoryLimit } from './memoryLimit.ts';
 import { LINK_BYTES_PER_SECOND } from './servers.ts';
 import type { Goal, Metric } from './verdict.ts';
 
@@ -175,7 +175,10 @@ function linkRow(data: Data, workload: WorkloadName, connections: number): Row {
 }
 
 function limitRow(workload: WorkloadName, limit: MemoryLimit | undefined): Row {
-  const pull = ours((setting) => limit?.within(pullS3(setting, workload)) ?? pullS3(setting, workload));
+  const pull = ours((setting) => {
+    const command = pullS3(setting, workload);
+    return limit === undefined ? command : { ...command, argv: [...limit.wrapper, ...command.argv] };
+  });
   return row(`limit-${workload}`, `${workload === 'many' ? 'many files' : workload} in a control group of 256 MiB`, workload, {
     // tmpfs would count as memory.
     places: ['disk'],

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { limitMemory } from '../bench/memoryLimit.ts';
 import { issueServer, makeAuthority } from '../servers/certificates.ts';
+import { limitMemory } from '../support/memoryLimit.ts';
 import { type Files, KEYS, removeAll, signed } from '../support/model.ts';
 import { bindMount, CAN_MOUNT, IS_ROOT, mountTmpfs } from '../support/mounts.ts';
 import { type ProcessOptions, runGate } from '../support/run.ts';
@@ -118,14 +118,8 @@ async function* inGroups(deps: PartDeps, large: Files): AsyncGenerator<Row> {
     return result.row();
   };
   using memory = limitMemory(256 * MIB);
-  const [command = ''] = memory?.within({ argv: ['env'] }).argv ?? [];
   if (memory === undefined) console.error('skipped without a memory control group: 256 MiB');
-  else
-    yield await once(
-      `256 MiB of memory, a model of ${deps.size === 'full' ? 600 : 64} MiB`,
-      [command, ...memory.within({ argv: ['env'] }).argv.slice(1)],
-      ['OK'],
-    );
+  else yield await once(`256 MiB of memory, a model of ${deps.size === 'full' ? 600 : 64} MiB`, memory.wrapper, ['OK']);
   using cpu = limitCpu(0.1);
   if (cpu === undefined) console.error('skipped without a cpu control group: 0.1 CPU');
   else yield await once('0.1 CPU', cpu.wrapper, ['OK']);

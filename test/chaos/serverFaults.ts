@@ -74,11 +74,7 @@ export const SERVER_FAULTS: readonly ServerFault[] = [
   row('404 for a signed file, always', 'always', 'config.json', () => status(404, {}, 'NoSuchKey'), ['FILE_MISSING']),
   row('redirect to itself', 'always', 'config.json', () => ({ kind: 'redirect', location: '?again' }), ['SOURCE_UNAVAILABLE']),
   row('redirect to file:', 'always', 'config.json', () => ({ kind: 'redirect', location: 'file:///etc/passwd' }), ['SOURCE_UNAVAILABLE']),
-  row('redirect to a link-local address', 'always', 'config.json', () => ({ kind: 'redirect', location: 'http://169.254.77.77/' }), [
-    'SOURCE_UNAVAILABLE',
-    'SOURCE_TIMEOUT',
-    'SOURCE_DENIED',
-  ]),
+  row('redirect to a link-local address', 'always', 'config.json', () => ({ kind: 'redirect', location: 'http://169.254.77.77/' }), ['SOURCE_UNAVAILABLE']),
   row('endless body of the bundle', 'always', 'model.sig', () => ({ kind: 'endlessBody' }), ['LIMIT_EXCEEDED']),
   row('endless body of a file', 'always', 'config.json', () => ({ kind: 'endlessBody' }), ['LIMIT_EXCEEDED']),
   row('endless head', 'always', 'config.json', () => ({ kind: 'endlessHead' }), ['SOURCE_UNAVAILABLE']),

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Behaviour } from '../servers/httpServer.ts';
 import { KEYS, leftovers, removeAll, SMALL_MODEL, signed } from '../support/model.ts';
 import { startGate, until } from '../support/run.ts';
 import type { Part, PartDeps } from './part.ts';
@@ -72,7 +73,10 @@ const files = signed({ ...SMALL_MODEL, 'big.bin': Buffer.alloc(300_000, 'big') }
  * As curl's torture tests: every system call of a pull that can fail does, in turn, one a run. The seam is the kernel's (strace), not ours:
  * until the tracer has it.
  */
-export const torture: Part = (deps) => tortureOf(deps, 'http');
+export const torture: Part = async function* (deps) {
+  yield* tortureOf(deps, 'http');
+  for (const kind of ['http', 's3'] as const) for (const how of Object.keys(REQUESTS)) yield await failEachRequest(deps, kind, how);
+};
 export const tortureClaim: Part = (deps) => tortureOf(deps, 'file');
 
 async function* tortureOf(deps: PartDeps, kind: SourceKind): AsyncGenerator<Row> {
@@ -81,6 +85,38 @@ async function* tortureOf(deps: PartDeps, kind: SourceKind): AsyncGenerator<Row>
     // Not every kind of pull makes every call.
     if (row.trials > 0) yield row;
   }
+}
+
+/** How a request can fail; `for ever`: and all that follow. */
+const REQUESTS: Readonly<Record<string, Behaviour>> = {
+  'HTTP 503': { kind: 'status', status: 503 },
+  'HTTP 503 for ever': { kind: 'status', status: 503 },
+  reset: { kind: 'reset' },
+  'reset for ever': { kind: 'reset' },
+};
+
+/** The same with requests, by the server: each of a pull in turn, until there is no such request. */
+async function failEachRequest(deps: PartDeps, kind: SourceKind, how: string): Promise<Row> {
+  const result = tally('torture', `${kind}: each request → ${how}`);
+  const expected: readonly Reason[] = how.endsWith('for ever') ? ['SOURCE_UNAVAILABLE'] : ['OK'];
+  const step = deps.size === 'full' ? 1 : 4;
+  for (let nth = 1, failed = true; failed && nth < 1000; nth += step) {
+    failed = false;
+    const scratch = join(deps.scratch, `${kind}-${how.replaceAll(' ', '-')}-${nth}`);
+    const to = join(scratch, 'models');
+    mkdirSync(scratch);
+    let healed = false;
+    await using source = await openModelSource(kind, files, scratch, (_, count) => {
+      const hit = !healed && (how.endsWith('for ever') ? count >= nth : count === nth);
+      failed ||= hit;
+      return hit ? REQUESTS[how] : undefined;
+    });
+    const ended = await source.pullToEnd(to);
+    healed = true;
+    if (failed) result.add(await judge({ ended, to, files, expected }, () => source.pullToEnd(to)));
+    removeAll(scratch);
+  }
+  return result.row();
 }
 
 async function failEach(deps: PartDeps, kind: SourceKind, call: string, error: string): Promise<Row> {

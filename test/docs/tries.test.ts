@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CAUSES } from '../../docs/causes.ts';
 import { runTries, type Tried } from '../../docs/tries/run.ts';
+import { NOT_TRIED } from '../../docs/tries/tries.ts';
 import { troubleshootingPage } from '../../docs/troubleshooting.ts';
 import { CATALOGUE } from '../../src/base/errors.ts';
 
@@ -15,6 +16,11 @@ describe('what people get wrong', () => {
   it('ends with the reason it should, each of more than 40 times', () => {
     expect(tried.length).toBeGreaterThan(40);
     expect(tried.filter(({ code, expected }) => code !== expected)).toEqual([]);
+  });
+
+  it('is of every kind that a user can cause', () => {
+    const codes = new Set<string>(tried.map(({ expected }) => expected));
+    expect(Object.keys(CATALOGUE).filter((code) => !codes.has(code))).toEqual([...NOT_TRIED]);
   });
 
   it('is answered by what to do now', () => {

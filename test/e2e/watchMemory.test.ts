@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { limitMemory } from '../bench/memoryLimit.ts';
+import { limitMemory } from '../support/memoryLimit.ts';
 import { KEYS, scratch } from '../support/model.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../dist/main.js');
@@ -25,9 +25,11 @@ test('watch keeps 10,000 files in a memory limit of 128 MiB, its page included',
   using limit = limitMemory(128 * 1024 * 1024);
   if (limit === undefined) throw new Error('no memory control group can be made here: that takes root');
   const flags = ['--health-port', `${PORT}`, '--health-address', '127.0.0.1', '--interval', '5s', '--termination-log', tmp.at('message')];
-  const { argv } = limit.within({ argv: [process.execPath, PROGRAM, 'watch', tmp.at('model'), ...flags] });
-  const [command = '', ...args] = argv;
-  const watch = spawn(command, args, { stdio: 'ignore', env: { PATH: process.env['PATH'], MODEL_GATE_PUBLIC_KEY: KEYS.publicPem } });
+  const [command, ...args] = limit.wrapper;
+  const watch = spawn(command, [...args, process.execPath, PROGRAM, 'watch', tmp.at('model'), ...flags], {
+    stdio: 'ignore',
+    env: { PATH: process.env['PATH'], MODEL_GATE_PUBLIC_KEY: KEYS.publicPem },
+  });
   const ended = once(watch, 'exit');
   try {
     await answers200('/startup');

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Mutation testing of pure folders, on demand: npm run mutation -- oms policy/pattern.ts. Stryker is installed into a copy of the project in the cache, not
+# IGNORE_STATIC=1 leaves out what modules make when they are loaded.
+# Mutation testing of pure folders, on demand: npm run mutation -- oms policy/pattern.ts,policy/match.ts (two runs). Stryker is installed into a copy of the project in the cache, not
 # into the project: it is used now and then, and needs more packages than everything else together.
 set -euo pipefail
 source "$(dirname "$0")/../../.ci/lib.sh"

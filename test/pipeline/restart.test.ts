@@ -229,6 +229,7 @@ describe('what an interrupted start leaves', () => {
       termination: { verdict: 'failed', reason: 'CANCELLED', exitCode: code },
       report: { verdict: 'failed', exitCode: code },
     });
+    expect(ended.stderr).toContain(`CANCELLED (exit ${code})`);
     expect(ended.msToEnd).toBeLessThan(2000);
     expect(existsSync(to)).toBe(false);
     expect(Object.keys(treeOf(`${parent}/${leftovers(parent)[0]}/tree`)).sort()).toEqual(

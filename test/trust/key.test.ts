@@ -7,7 +7,7 @@ import { PAYLOAD_TYPE, preAuthEncodingV020 } from '../../src/oms/dsse.ts';
 import { curveOf, keyFingerprint } from '../../src/trust/ecdsa.ts';
 import type { TrustAnchors } from '../../src/trust/trust.ts';
 import { verifySignature } from '../../src/trust/verify.ts';
-import { bundleOf, type KeyKind, type KeyPair, keyPair, leaf, NOW, PAYLOAD, root, signatureOf } from './pki.ts';
+import { authority, bundleOf, days, type KeyKind, type KeyPair, keyPair, leaf, NOW, PAYLOAD, root, signatureOf, timestamp } from './pki.ts';
 
 function anchors(...pairs: readonly KeyPair[]): TrustAnchors {
   const keys = pairs.map(({ publicKey }) => ({ key: publicKey, curve: curveOf(publicKey), fingerprint: keyFingerprint(publicKey) }));
@@ -68,6 +68,43 @@ describe('the key method', () => {
     ]) {
       await expect(verifySignature(bundle(wrong), anchors(pair), NOW)).rejects.toMatchObject(invalid);
     }
+  });
+
+  it('takes a bundle that names no key, by whichever given one fits', async () => {
+    const pair = keyPair('P-256');
+    const { signer } = await verifySignature(bundle(signatureOf(pair)), anchors(keyPair('P-256'), pair), NOW);
+    expect(signer).toStrictEqual({ kind: 'key', fingerprint: keyFingerprint(pair.publicKey), curve: 'P-256' });
+  });
+
+  it('says which keys were given, which one the bundle wants, and what to do', async () => {
+    const [first, second, theirs] = [keyPair('P-256'), keyPair('P-256'), keyPair('P-256')];
+    const given = [first, second].map(({ publicKey }) => keyFingerprint(publicKey)).join(', ');
+    const refusal = (hint?: string) => verifySignature(bundle(signatureOf(theirs), hint), anchors(first, second), NOW).catch((error: unknown) => error);
+    const unnamed = await refusal();
+    expect(unnamed).toMatchObject({
+      message: `the signature does not match key ${given}`,
+      hint: expect.stringContaining('give the new public key'),
+    });
+    expect(unnamed).toHaveProperty('context', { expected: given });
+    const named = await refusal('no-fingerprint');
+    expect(named).toMatchObject({ message: `the signature does not match key ${given}; the bundle names key no-fingerprint` });
+    expect(named).toHaveProperty('context', { expected: given, found: 'no-fingerprint' });
+  });
+
+  it('tells the times that given authorities prove, of timestamps that nobody vouches for none', async () => {
+    const pair = keyPair('P-256');
+    const signature = signatureOf(pair);
+    const tsaRoot = await root({ subject: 'tsa root' });
+    const stamp = await timestamp(signature, await authority(tsaRoot), { at: days(-1) });
+    const stamped: ParsedBundle = { ...bundle(signature), material: { kind: 'key', timestamps: [stamp] } };
+    const timesWith = async (...timestampAuthorities: readonly Buffer[]) => {
+      const { signer } = await verifySignature(stamped, { ...anchors(pair), timestampAuthorities } as TrustAnchors, NOW);
+      return signer.kind === 'key' && 'times' in signer ? signer.times : 'none';
+    };
+    expect(await timesWith(tsaRoot.der)).toEqual([{ source: 'timestamp', at: days(-1) }]);
+    expect(await timesWith()).toBe('none');
+    expect(await timesWith((await root()).der)).toBe('none');
+    expect((await verifySignature(stamped, anchors(pair), NOW)).signer).not.toHaveProperty('times');
   });
 
   it('has no place for other kinds of keys', () => {

@@ -95,6 +95,8 @@ export function scenarios(world: World): readonly Scenario[] {
 
   return [
     shipped('a good model on a claim, verified in place', pvc('good'), VERIFIED, 'good'),
+    shipped("a good model, under Node's permission model", permitted(pvc('good')), VERIFIED, 'good'),
+    shipped("one flipped byte, under Node's permission model", permitted(pvc('tampered')), { exitCode: 1, reason: 'DIGEST_MISMATCH' }),
     shipped('a good model from a claim, copied', copied(world, pvc('good')), VERIFIED),
     shipped('a good model from a web server', http('good'), VERIFIED),
     shipped('a good model from S3', s3('good'), VERIFIED),
@@ -212,6 +214,13 @@ function mountedKeys(folder: string): readonly PatchOperation[] {
     { op: 'add', path: '/spec/initContainers/0/volumeMounts/-', value: { name: 'mounted-keys', mountPath: '/mounted-keys', readOnly: true } },
     { op: 'replace', path: '/spec/initContainers/0/env/0', value: { name: 'MODEL_GATE_PUBLIC_KEY', value: '/mounted-keys' } },
   ];
+}
+
+/** docs/supply-chain.md, with the paths of the shipped manifests. */
+function permitted(inPlace: Overlay): Overlay {
+  const readable = ['/app/*', '/etc/model-gate/*', '/proc/*', '/trust/*', '/mnt/models/*'].map((path) => `--allow-fs-read=${path}`);
+  const command = ['/nodejs/bin/node', '--permission', '--allow-worker', ...readable, '--allow-fs-write=/dev/termination-log', '/app/dist/main.js'];
+  return { ...inPlace, patch: [...(inPlace.patch ?? []), { op: 'add', path: '/spec/initContainers/0/command', value: command }] };
 }
 
 /** The model-validation operator's exact command and argv: the image's entry point does not count, the model comes last. */
