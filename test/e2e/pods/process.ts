@@ -50,6 +50,8 @@ export async function startServer(command: string, args: readonly string[], port
   return { pid: child.pid, [Symbol.asyncDispose]: () => stop(child) };
 }
 
+const given = new Set<number>();
+
 /** A loopback port that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer();
@@ -57,6 +59,9 @@ export async function freePort(): Promise<number> {
   const address = server.address();
   await new Promise<void>((resolve) => server.close(() => resolve()));
   if (address === null || typeof address === 'string') throw new Error('no port');
+  // The kernel may give a port again that nobody listens on yet.
+  if (given.has(address.port)) return freePort();
+  given.add(address.port);
   return address.port;
 }
 
