@@ -124,10 +124,10 @@ async function visitLink(walk: Walk, dir: Dir, name: string, path: string, ances
     if (['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return undefined;
     throw error;
   });
+  if (target === undefined) return void walk.odd.push({ path, display: printable(path), problem: 'dangling' });
   const real = await realpath(dir.child(name)).catch(ignoreMissing);
   if (real !== undefined) walk.links.push({ path, target: real });
-  if (target === undefined) walk.odd.push({ path, display: printable(path), problem: 'dangling' });
-  else if (target.isFile()) walk.files.set(path, { path, sizeBytes: target.size, via: 'link', identity: identityOfFile(target) });
+  if (target.isFile()) walk.files.set(path, { path, sizeBytes: target.size, via: 'link', identity: identityOfFile(target) });
   else if (!target.isDirectory()) walk.odd.push({ path, display: printable(path), problem: 'special' });
   else if (ancestors.includes(identity(target))) walk.warnings.push(`link ${printable(path)} leads back to a directory above it`);
   else {

@@ -73,6 +73,15 @@ describe('a walk', () => {
     expect(odd(tree)).toEqual(['dangling: dangling']);
     expect(tree.warnings.length).toBe(2);
   });
+
+  test('takes links that lead to each other, or through a file, for links to nothing', async () => {
+    writeTree(tmp.path, { file: 'x' });
+    symlinkSync('itself', tmp.at('itself'));
+    symlinkSync('file/below', tmp.at('through'));
+    const tree = await walk({ symlinks: 'follow' });
+    expect(names(tree)).toEqual(['file']);
+    expect(odd(tree).toSorted()).toEqual(['dangling: itself', 'dangling: through']);
+  });
 });
 
 describe('a link that leads out of the model', () => {
