@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
-
-/** A file that people write has a few kilobytes. */
-export const MAX_YAML_BYTES = 256 * 1024;
+import { MAX_YAML_BYTES } from './limits.ts';
 
 /**
  * YAML 1.2 or JSON, in time that grows with its length. One document; no aliases (a few bytes of those can stand for gigabytes), no tags, no

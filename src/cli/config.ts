@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError } from '../base/errors.ts';
+import { MAX_YAML_BYTES } from '../base/limits.ts';
 import { printable } from '../base/redact.ts';
-import { MAX_YAML_BYTES, parseStrictYaml } from '../base/yaml.ts';
+import { parseStrictYaml } from '../base/yaml.ts';
 import { readSmallFile } from '../transfer/fetchSmall.ts';
 
 /** Reads a configuration file, JSON or YAML. @throws CONFIG_INVALID */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError, EXIT } from '../base/errors.ts';
+import { MAX_YAML_BYTES } from '../base/limits.ts';
 import { printable } from '../base/redact.ts';
-import { MAX_YAML_BYTES } from '../base/yaml.ts';
 import { parseSourceUri } from '../plan/uri.ts';
 import { sourceName } from '../policy/match.ts';
 import { readSmallFile } from '../transfer/fetchSmall.ts';

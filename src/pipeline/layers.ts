@@ -4,7 +4,7 @@ import { loadAnchors } from '../anchors/anchors.ts';
 import { type MaterialDeps, readMaterial } from '../anchors/material.ts';
 import { type HexDigest, isNonEmpty, type NonEmpty } from '../base/brands.ts';
 import { AppError, asAppError } from '../base/errors.ts';
-import { MAX_YAML_BYTES } from '../base/yaml.ts';
+import { MAX_YAML_BYTES } from '../base/limits.ts';
 import { materialRef, refuseSelfVouching } from '../plan/make.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { MaterialRef, TrustPlan } from '../plan/trust.ts';

@@ -2,8 +2,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Integer, OctetString } from 'asn1js';
 import { AlgorithmIdentifier, MessageImprint, TimeStampReq } from 'pkijs';
+import { MAX_TIMESTAMP_BYTES } from '../base/limits.ts';
 import { type CallService, serviceFailed } from '../base/service.ts';
-import { checkOwnTimestamp, MAX_TIMESTAMP_BYTES } from '../trust/timestamp.ts';
+import { checkOwnTimestamp } from '../trust/timestamp.ts';
 
 const SERVICE = 'the timestamp authority';
 const OID_SHA256 = '2.16.840.1.101.3.4.2.1';

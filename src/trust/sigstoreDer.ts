@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RFC3161Timestamp, X509Certificate } from '@sigstore/core';
-import { MAX_TIMESTAMP_BYTES } from './timestamp.ts';
-import { MAX_CERTIFICATE_BYTES } from './x509.ts';
+import { MAX_CERTIFICATE_BYTES, MAX_TIMESTAMP_BYTES } from '../base/limits.ts';
 
 /** Real certificates hold some 100 values, responses of timestamp authorities some 300. */
 const MAX_STEPS = 10_000;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IssuerAndSerialNumber, Certificate as PkiCertificate, SignedData, TimeStampResp, TSTInfo } from 'pkijs';
+import { MAX_TIMESTAMP_BYTES } from '../base/limits.ts';
 import { printable } from '../base/redact.ts';
 import { SIGNATURE_ALGORITHMS, validatePath } from './path.ts';
 import { isFromTheFuture } from './signingTime.ts';
@@ -11,8 +12,6 @@ export type TimestampVerdict =
   | { readonly kind: 'proven'; readonly at: Date; readonly authority: string }
   | { readonly kind: 'unproven'; readonly problem: string };
 
-/** Real responses are below 8 KiB. */
-export const MAX_TIMESTAMP_BYTES = 64 * 1024;
 const MAX_EMBEDDED_CERTIFICATES = 16;
 /** Name and serial number mean one certificate; more than a renewed one beside it is somebody buying time with the search for their paths. */
 const MAX_SIGNERS = 2;

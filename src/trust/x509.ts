@@ -2,10 +2,8 @@
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import { type BasicConstraints, type Extension, type ExtKeyUsage, Certificate as PkiCertificate } from 'pkijs';
 import { type HexDigest, toHexDigest } from '../base/brands.ts';
+import { MAX_CERTIFICATE_BYTES } from '../base/limits.ts';
 import { distinguishedName } from './distinguishedName.ts';
-
-/** Longest DER certificate that is looked at, in bytes; real ones are below 4 KiB. */
-export const MAX_CERTIFICATE_BYTES = 64 * 1024;
 
 export const OID = {
   keyUsage: '2.5.29.15',

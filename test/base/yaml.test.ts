@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { MAX_YAML_BYTES, parseStrictYaml } from '../../src/base/yaml.ts';
+import { MAX_YAML_BYTES } from '../../src/base/limits.ts';
+import { parseStrictYaml } from '../../src/base/yaml.ts';
 
 const read = (text: string): unknown => parseStrictYaml(Buffer.from(text)).toJS({ maxAliasCount: 0 });
 

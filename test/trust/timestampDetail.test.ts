@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Integer } from 'asn1js';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { checkOwnTimestamp, claimedTime, MAX_TIMESTAMP_BYTES, provenTimes, verifyTimestamp } from '../../src/trust/timestamp.ts';
+import { MAX_TIMESTAMP_BYTES } from '../../src/base/limits.ts';
+import { checkOwnTimestamp, claimedTime, provenTimes, verifyTimestamp } from '../../src/trust/timestamp.ts';
 import { type Certificate, readCertificate } from '../../src/trust/x509.ts';
 import { authority, CODE_SIGNING, days, intermediate, keyPair, NOW, type Party, root, TIME_STAMPING, type TimestampOptions, timestamp } from './pki.ts';
 
