@@ -148,16 +148,21 @@ async function judgeCompressed(
   }
 }
 
+/** Whether the file itself, not a member of it, is known to be one. */
+function isFound(format: Format, found: readonly Finding[]): boolean {
+  return found.some((finding) => finding.kind === 'format' && finding.format === format && finding.member === undefined);
+}
+
 /** A tar begins with the name of its first member, which may look like anything. */
 async function judgeHiddenTar(source: ByteSource, depth: number, budget: Budget, found: readonly Finding[]): Promise<readonly Finding[]> {
-  if (found.some((finding) => finding.kind === 'format' && finding.format === 'tar' && finding.member === undefined)) return [];
+  if (isFound('tar', found)) return [];
   const { looksLikeTar } = await import('./tar.ts');
   return (await looksLikeTar(source)) ? checkedMembers('tar', () => judgeTar(source, depth, budget)) : [];
 }
 
 /** HDF5 may begin behind a block of anything, of 512 bytes and its doubles. */
 async function judgeHiddenHdf5(source: ByteSource, found: readonly Finding[]): Promise<readonly Finding[]> {
-  if (found.some((finding) => finding.kind === 'format' && finding.format === 'hdf5' && finding.member === undefined)) return [];
+  if (isFound('hdf5', found)) return [];
   return (await startOfHdf5(source)) === undefined ? [] : judgeHdf5(source);
 }
 

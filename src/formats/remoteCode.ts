@@ -7,27 +7,33 @@ export function codeInJson(root: unknown): string | undefined {
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
     if (Array.isArray(value)) for (const item of value) open.push(item ?? 0);
     else if (isObject(value)) {
-      const code = codeInObject(value);
-      if (code !== undefined) return code;
       // A vocabulary has hundred thousands of members: no list is made of them.
-      for (const key in value) open.push(value[key] ?? 0);
+      for (const key in value) {
+        const code = codeInMember(key, value[key]);
+        if (code !== undefined) return code;
+        open.push(value[key] ?? 0);
+      }
+      const code = codeInShape(value);
+      if (code !== undefined) return code;
     }
   }
   return undefined;
 }
 
-/** Members that Transformers, Diffusers, Sentence Transformers, PEFT, Keras and Hydra look for. */
-function codeInObject(object: JsonObject): string | undefined {
-  for (const key in object) {
-    const member = object[key];
-    if (key === 'auto_map' || key === 'custom_pipelines' || key === 'custom_pipeline' || key === '_target_') return `has ‘${key}’`;
-    if (key === 'trust_remote_code' && member !== false) return `has ‘${key}’`;
-    // Diffusers: the file and the class of a pipeline of the model's own.
-    if (key === '_class_name' && Array.isArray(member)) return 'has a pipeline of its own';
-    if (key === 'class_name' && (member === 'Lambda' || member === '__lambda__')) return 'has a Keras layer of code';
-    if (key === 'parent_library' && typeof member === 'string' && !member.startsWith('transformers.')) return `imports ${member.slice(0, 80)}`;
-    if (key === 'chat_template' && codeInTemplate(JSON.stringify(member) ?? '') !== undefined) return 'has a chat template that reaches for Python';
-  }
+/** Members that Transformers, Diffusers, PEFT, Keras and Hydra look for. */
+function codeInMember(key: string, member: unknown): string | undefined {
+  if (key === 'auto_map' || key === 'custom_pipelines' || key === 'custom_pipeline' || key === '_target_') return `has ‘${key}’`;
+  if (key === 'trust_remote_code' && member !== false) return `has ‘${key}’`;
+  // Diffusers: the file and the class of a pipeline of the model's own.
+  if (key === '_class_name' && Array.isArray(member)) return 'has a pipeline of its own';
+  if (key === 'class_name' && (member === 'Lambda' || member === '__lambda__')) return 'has a Keras layer of code';
+  if (key === 'parent_library' && typeof member === 'string' && !member.startsWith('transformers.')) return `imports ${member.slice(0, 80)}`;
+  if (key === 'chat_template' && codeInTemplate(JSON.stringify(member) ?? '') !== undefined) return 'has a chat template that reaches for Python';
+  return undefined;
+}
+
+/** Members that mean something together: notebooks, modules of Sentence Transformers, Keras' registered names. */
+function codeInShape(object: JsonObject): string | undefined {
   const { idx, type, module, class_name: className, cells, nbformat } = object;
   if (Array.isArray(cells) && nbformat !== undefined) return 'is a notebook';
   if (idx !== undefined && typeof type === 'string' && !type.startsWith('sentence_transformers.')) return `imports ${type.slice(0, 80)}`;

@@ -4,6 +4,7 @@ import { bufferSource } from '../../src/formats/byteSource.ts';
 import { identify } from '../../src/formats/identify.ts';
 import { judgeFormats } from '../../src/formats/judge.ts';
 import { PLAIN_FORMATS } from '../../src/plan/formats.ts';
+import { tarOf } from '../support/archives.ts';
 import { formatsOf, refusalsOf, u32, u64 } from './look.ts';
 
 // Files that are loaded by somebody as something else than what they look like. Each was let through once, or might have been.
@@ -43,26 +44,7 @@ describe('a pickle that looks like text', () => {
 
 describe('a file that is two things', () => {
   /** A tar that begins with the name of its first member. */
-  const tar = (name: string): Buffer => {
-    const header = (member: string, size: number): Buffer => {
-      const block = Buffer.alloc(512);
-      block.write(member, 'latin1');
-      const fields = ['0000644', '0000000', '0000000', size.toString(8).padStart(11, '0'), '00000000000', ''];
-      block.write(fields.join('\0'), 100, 'latin1');
-      block.write(`${' '.repeat(8)}0`, 148, 'latin1');
-      block.write('ustar\x0000', 257, 'latin1');
-      block.write(
-        `${block
-          .reduce((sum, byte) => sum + byte, 0)
-          .toString(8)
-          .padStart(6, '0')}\0 `,
-        148,
-        'latin1',
-      );
-      return block;
-    };
-    return Buffer.concat([header(name, 0), header('pickle', EVIL.length), bytes(EVIL.padEnd(512, '\0')), Buffer.alloc(1024)]);
-  };
+  const tar = (name: string): Buffer => tarOf([{ name: bytes(name) }, { name: 'pickle', body: EVIL }]);
   const LAMBDA = bytes('\x89HDF\r\n\x1a\n{"class_name": "Lambda"}');
 
   /** Valid safetensors whose numbers begin at byte 512. */
