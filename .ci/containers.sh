@@ -84,3 +84,10 @@ prepare_containers() {
   build_base
   use_runtime
 }
+
+# What every stage that plays pods needs: containers that run here, the stand-in of the server, the image of the stage before.
+prepare_pods() {
+  prepare_containers
+  build_server
+  podman image exists "$GATE_IMAGE" || die "there is no $GATE_IMAGE; run .ci/stages/image.sh first"
+}

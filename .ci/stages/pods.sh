@@ -7,7 +7,5 @@ need_manifest_tools
 need_servers
 need_reference_signer
 need_dist
-prepare_containers
-build_server
-podman image exists "$GATE_IMAGE" || die "there is no $GATE_IMAGE; run .ci/stages/image.sh first"
+prepare_pods
 E2E_IMAGE=$GATE_IMAGE E2E_SERVER_IMAGE=$SERVER_IMAGE node test/e2e/pods/main.ts "$@"

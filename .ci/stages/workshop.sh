@@ -11,9 +11,7 @@ folder=examples/workshop
 hadolint "$folder/server/Dockerfile"
 kubernetes-validate --strict --kubernetes-version 1.29 "$folder/cluster.yaml" "$folder"/*/{source,claim,credentials}.yaml >/dev/null
 node test/e2e/pods/restricted.ts "$folder/cluster.yaml" "$folder"/*/source.yaml
-prepare_containers
-build_server
+prepare_pods
 build_workshop_server
 build_s3
-podman image exists "$GATE_IMAGE" || die "there is no $GATE_IMAGE; run .ci/stages/image.sh first"
 PATH="$cache/python-reference/bin:$PATH" E2E_IMAGE=$GATE_IMAGE E2E_SERVER_IMAGE=$SERVER_IMAGE WORKSHOP_SERVER_IMAGE=$WORKSHOP_IMAGE WORKSHOP_S3_IMAGE=$S3_IMAGE bash "$folder/run.sh" --podman "$@"

@@ -5,12 +5,9 @@ import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type PatchOperation, render, type Trust } from '../../test/e2e/pods/manifests.ts';
-import { makeModels } from '../../test/e2e/pods/models.ts';
 import { observe, type Row } from '../../test/e2e/pods/observe.ts';
-import { createClaim, createSecret, removeVolumes } from '../../test/e2e/pods/podman.ts';
 import type { Scenario, World } from '../../test/e2e/pods/scenarios.ts';
-import { S3_CREDENTIALS, startNginx, startS3 } from '../../test/e2e/pods/servers.ts';
-import { signOtherwise } from '../../test/e2e/pods/signOtherwise.ts';
+import { openWorld } from '../../test/e2e/pods/world.ts';
 import { missingLines } from '../workshop/run/exercise.ts';
 
 const IMAGES = { gate: process.env['E2E_IMAGE'] ?? 'model-gate:dev', server: process.env['E2E_SERVER_IMAGE'] ?? 'docker.io/library/busybox:1.37.0' };
@@ -23,19 +20,11 @@ process.exitCode = (await main(process.argv[2] ?? '')) ? 0 : 1;
 async function main(filter: string): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'model-gate-examples-'));
   const session = `mg-examples-${process.pid}`;
-  const claim = `${session}-claim`;
   const printed = new Map<string, readonly string[]>();
   let failed = 0;
   let passed = 0;
   try {
-    const models = await makeModels(folder);
-    const anchors = await signOtherwise(models.shelf, folder);
-    await using nginx = await startNginx(join(folder, 'nginx'), join(folder, 'shelf'));
-    await using s3 = await startS3(join(folder, 'shelf'));
-    await createClaim(claim, models.shelf, join(folder, 'claim.tar'));
-    const keys = { AWS_ACCESS_KEY_ID: S3_CREDENTIALS.accessKeyId, AWS_SECRET_ACCESS_KEY: S3_CREDENTIALS.secretAccessKey, AWS_ENDPOINT_URL: s3.url };
-    await using _secret = await createSecret('model-source', keys, join(folder, 'secret.json'));
-    const world: World = { models, images: IMAGES, nginx: nginx.url, s3: s3.url, nowhere: '', hub: '', claim, anchors };
+    await using world = await openWorld(folder, `${session}-claim`, IMAGES);
     const cache = join(folder, 'node');
     await mkdir(cache);
     await chmod(cache, 0o777); // for the gate's user
@@ -58,7 +47,6 @@ async function main(filter: string): Promise<boolean> {
       failed++;
     }
   } finally {
-    await removeVolumes(claim);
     await rm(folder, { recursive: true, force: true });
   }
   console.log(`${passed} passed, ${failed} failed`);

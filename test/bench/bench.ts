@@ -3,7 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { limitMemory } from '../support/memoryLimit.ts';
+import { limitMemory } from '../support/controlGroup.ts';
 import { type Arguments, parseArguments } from './arguments.ts';
 import { guardedRatios, readBaseline, regressions, writeBaseline } from './baseline.ts';
 import { openData } from './data.ts';

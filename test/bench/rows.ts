@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
-import type { MemoryLimit } from '../support/memoryLimit.ts';
+import type { ControlGroup } from '../support/controlGroup.ts';
 import {
   type Contestant,
   cp,
@@ -48,7 +48,7 @@ const EVERYWHERE = ['tmpfs', 'disk'] as const;
 const RSS: Goal = { kind: 'absolute', metric: 'peakRssBytes', atMost: 200 * MIB };
 
 /** The table of docs/performance.md. `limit` is a control group of 256 MiB. */
-export function rowsOf(data: Data, limit: MemoryLimit | undefined): readonly Row[] {
+export function rowsOf(data: Data, limit: ControlGroup | undefined): readonly Row[] {
   return [
     row('s3-shards', 'shards from S3', 'shards', {
       ours: ours((setting) => pullS3(setting, 'shards')),
@@ -174,7 +174,7 @@ function linkRow(data: Data, workload: WorkloadName, connections: number): Row {
   );
 }
 
-function limitRow(workload: WorkloadName, limit: MemoryLimit | undefined): Row {
+function limitRow(workload: WorkloadName, limit: ControlGroup | undefined): Row {
   const pull = ours((setting) => {
     const command = pullS3(setting, workload);
     return limit === undefined ? command : { ...command, argv: [...limit.wrapper, ...command.argv] };

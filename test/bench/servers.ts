@@ -2,9 +2,10 @@
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { freePort, startServer } from '../e2e/pods/process.ts';
+import { startServer } from '../e2e/pods/process.ts';
 import { S3_CREDENTIALS, type ServerTls, startS3 } from '../e2e/pods/servers.ts';
 import { issueServer, makeAuthority } from '../servers/certificates.ts';
+import { freePort } from '../support/freePort.ts';
 import { BUCKET, type Data } from './data.ts';
 
 export const LINK_BYTES_PER_SECOND = 80e6;

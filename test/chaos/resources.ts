@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { issueServer, makeAuthority } from '../servers/certificates.ts';
-import { limitMemory } from '../support/memoryLimit.ts';
+import { limitCpu, limitMemory } from '../support/controlGroup.ts';
 import { type Files, KEYS, removeAll, signed } from '../support/model.ts';
 import { bindMount, CAN_MOUNT, IS_ROOT, mountTmpfs } from '../support/mounts.ts';
 import { type ProcessOptions, runGate } from '../support/run.ts';
@@ -123,28 +123,6 @@ async function* inGroups(deps: PartDeps, large: Files): AsyncGenerator<Row> {
   using cpu = limitCpu(0.1);
   if (cpu === undefined) console.error('skipped without a cpu control group: 0.1 CPU');
   else yield await once('0.1 CPU', cpu.wrapper, ['OK']);
-}
-
-/** A control group with a share of a processor (v2 or v1). */
-function limitCpu(share: number): (Disposable & { readonly wrapper: readonly string[] }) | undefined {
-  for (const [parent, file, value] of [
-    ['/sys/fs/cgroup', 'cpu.max', `${share * 100_000} 100000`],
-    ['/sys/fs/cgroup/cpu', 'cpu.cfs_quota_us', `${share * 100_000}`],
-  ] as const) {
-    const group = join(parent, `model-gate-chaos-${process.pid}`);
-    try {
-      mkdirSync(group);
-      if (!existsSync(join(group, file))) {
-        rmdirSync(group);
-        continue;
-      }
-      writeFileSync(join(group, file), value);
-    } catch {
-      continue;
-    }
-    return { wrapper: ['sh', '-c', 'echo $$ >"$0" && exec "$@"', join(group, 'cgroup.procs')], [Symbol.dispose]: () => rmdirSync(group) };
-  }
-  return undefined;
 }
 
 /** By libfaketime: the time of a process, also that of its TLS library. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { freePort } from '../support/freePort.ts';
 import { KEYS, type Scratch, SMALL_MODEL, scratch, signed, writeTree } from '../support/model.ts';
 import { type Ended, type Running, runGate, startGate } from '../support/run.ts';
 import { makeKeys } from '../support/signer.ts';
@@ -47,16 +47,6 @@ function watched(process: Running, port: number): Watched {
       return { status: response.status, body: await response.text() };
     },
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((found) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => found(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }
 
 /** The status of a path, once it is the wanted one; 0: nobody answers. */

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { limitMemory } from '../support/memoryLimit.ts';
+import { limitMemory } from '../support/controlGroup.ts';
 import { KEYS, scratch } from '../support/model.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../dist/main.js');

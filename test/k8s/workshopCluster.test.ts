@@ -54,7 +54,7 @@ describe("the workshop's cluster", () => {
   it('gets all images, the namespace with what pods trust, the model, and then the commands of the page', async () => {
     await using place = await onCluster({ context: 'kind-ml-workshop' }, IMAGES);
     await place.prepare({ 'signer-key': { 'signer.pub': 'PEM' } });
-    await place.fill('/work/bert-base-uncased');
+    await place.fill('/models/bert-base-uncased');
     await place.execute('kubectl apply -k 01-good-model');
     expect(calls().map((call) => call.replace(/ \S*\/examples/, ' examples'))).toEqual([
       'docker image inspect model-gate:dev',
@@ -69,7 +69,7 @@ describe("the workshop's cluster", () => {
       'kubectl -n ml-workshop wait --for=condition=Ready pod/model-helper --timeout=180s',
       'kubectl -n ml-workshop delete pod ml-workload model-source --ignore-not-found --wait --timeout=60s',
       'kubectl -n ml-workshop exec model-helper -- rm -rf /data/bert-base-uncased',
-      'kubectl cp /work/bert-base-uncased ml-workshop/model-helper:/data/bert-base-uncased',
+      'kubectl cp /models/bert-base-uncased ml-workshop/model-helper:/data/bert-base-uncased',
       'kubectl -n ml-workshop delete pod ml-workload --ignore-not-found --wait --timeout=60s',
       'kubectl apply -k 01-good-model',
     ]);

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answered, freePort } from './versitygw.ts';
+import { freePort } from '../support/freePort.ts';
+import { answered } from './versitygw.ts';
 
 /** `root`: what it serves. */
 export interface Nginx extends AsyncDisposable {

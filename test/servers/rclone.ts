@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answered, freePort, type RealS3 } from './versitygw.ts';
+import { freePort } from '../support/freePort.ts';
+import { answered, type RealS3 } from './versitygw.ts';
 
 /** `rclone serve s3` on loopback, from PATH: another implementation of S3 over a directory, whose sub-directories are buckets. */
 export async function startRclone(...buckets: readonly string[]): Promise<RealS3> {

@@ -3,10 +3,10 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../support/freePort.ts';
 
 export interface RealS3 extends AsyncDisposable {
   readonly origin: string;
@@ -43,16 +43,6 @@ function findBinary(): string {
   const inPath = (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, 'versitygw'));
   const found = inPath.find((path) => existsSync(path));
   return found ?? join(execFileSync('go', ['env', 'GOPATH']).toString().trim(), 'bin', 'versitygw');
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 export async function answered(origin: string, server: { readonly exitCode: number | null }, name: string): Promise<void> {

@@ -2,9 +2,9 @@
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../../support/freePort.ts';
 import type { PodmanPod } from './manifests.ts';
 import { type Played, play, removePod, removeVolumes } from './podman.ts';
-import { freePort } from './process.ts';
 import type { Scenario, World } from './scenarios.ts';
 
 export type Row = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer, connect as dial } from 'node:net';
+import { connect as dial } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export type Finished = { readonly code: number; readonly stdout: string; readonly stderr: string };
@@ -48,21 +48,6 @@ export async function startServer(command: string, args: readonly string[], port
   await Promise.race([listening(port), failed]);
   if (child.pid === undefined) throw new Error(`${command} has no process`);
   return { pid: child.pid, [Symbol.asyncDispose]: () => stop(child) };
-}
-
-const given = new Set<number>();
-
-/** A loopback port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  // The kernel may give a port again that nobody listens on yet.
-  if (given.has(address.port)) return freePort();
-  given.add(address.port);
-  return address.port;
 }
 
 async function listening(port: number): Promise<void> {

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { missingLines } from '../../../examples/workshop/run/exercise.ts';
+import { freePort } from '../../support/freePort.ts';
 import { renderQuickstart } from './manifests.ts';
 import { podmanPod, reasonOf } from './observe.ts';
 import { type Played, play, removePod, removeVolumes } from './podman.ts';
-import { freePort } from './process.ts';
 
 const IMAGES = { gate: process.env['E2E_IMAGE'] ?? 'localhost/model-gate:dev', server: process.env['E2E_SERVER_IMAGE'] ?? 'docker.io/library/busybox:1.37.0' };
 

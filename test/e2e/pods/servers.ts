@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort, type RunningServer, startServer } from './process.ts';
+import { freePort } from '../../support/freePort.ts';
+import { type RunningServer, startServer } from './process.ts';
 
 export const S3_CREDENTIALS = { accessKeyId: 'pods-access', secretAccessKey: 'pods-secret-key' } as const;
 
