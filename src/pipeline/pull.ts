@@ -143,7 +143,7 @@ async function openStanding({ destination }: Run, path: string): ReturnType<type
   return openCandidate(existing, path);
 }
 
-/** Verified files from everywhere: kept, left by an earlier start, and the rest from the source. */
+/** Verified files from everywhere, by name: kept, left by an earlier start, and the rest from the source. */
 async function complete(run: Run, standing: Standing): Promise<readonly FileResult[]> {
   const { wanted } = run.accepted.selection;
   const { staging } = run;
@@ -166,7 +166,8 @@ async function complete(run: Run, standing: Standing): Promise<readonly FileResu
   ];
   const fetched = await transfer(jobs, { ...transferDeps(run), emit: space.watch(run.deps.emit), admit: space.admit, http: run.source.http });
   const carried = fromArchive && run.unpacked === undefined ? await unpackMembers(run, rest) : [];
-  return [...kept, ...resumed, ...fetched, ...carried];
+  // What is said of several files names the same one first on every start.
+  return [...kept, ...resumed, ...fetched, ...carried].sort((a, b) => (a.file.path < b.file.path ? -1 : 1));
 }
 
 /** Files of an earlier start: hashed like everything else, dropped when wrong or not wanted. */

@@ -58,7 +58,7 @@ const MAX_ATTEMPTS = 3;
 const HAND_OFF_BYTES = 128 * 1024 * 1024;
 
 /**
- * Checks all jobs, in parallel, and returns a result for each. The first failure stops the rest, waits until nothing
+ * Checks all jobs, in parallel, and returns a result for each, in their order. The first failure stops the rest, waits until nothing
  * runs any more, and is thrown; of several failures the gravest.
  */
 export async function transfer<F extends Subject = ManifestFile>(jobs: readonly Job<F>[], deps: TransferDeps): Promise<readonly FileResult<F>[]> {
@@ -67,13 +67,13 @@ export async function transfer<F extends Subject = ManifestFile>(jobs: readonly 
   const knownBytes = jobs.reduce((sum, job) => sum + (job.sizeBytes ?? 0), 0);
   await using crew = createCrew({ files: jobs.length, knownBytes, budget: deps.budget, http: deps.http }, signal);
   const queue = [...jobs].sort((a, b) => (b.sizeBytes ?? 0) - (a.sizeBytes ?? 0));
-  const results: FileResult<F>[] = [];
+  const results = new Map<Job<F>, FileResult<F>>();
   const errors: AppError[] = [];
 
   async function lane(): Promise<void> {
     for (let job = queue.shift(); job !== undefined && !signal.aborted; job = queue.shift()) {
       try {
-        results.push(await checkFile(job, crew, deps, signal));
+        results.set(job, await checkFile(job, crew, deps, signal));
       } catch (error) {
         if (deps.mismatch === 'skip' && isNoCandidate(asAppError(error))) continue;
         // What fails after the stop fails because of it.
@@ -86,7 +86,7 @@ export async function transfer<F extends Subject = ManifestFile>(jobs: readonly 
   deps.signal.throwIfAborted();
   const worst = worstError(errors);
   if (worst !== undefined) throw worst;
-  return results;
+  return jobs.flatMap((job) => results.get(job) ?? []);
 }
 
 /** Attempts at one file: an interrupted transfer is taken up again, a mismatch is fetched once more from a fresh address. */

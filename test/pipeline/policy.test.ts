@@ -198,6 +198,13 @@ describe('rules about formats', () => {
     );
   });
 
+  test('name the first file by name, whichever arrives first', async () => {
+    publish({ 'a.txt': 'a long story\n'.repeat(600_000), 'b.json': '{}' });
+    const outcome = await pull(policy('require: alice\nformats: { deny: [text, json] }'));
+    expect(outcome.error?.message).toContain("'a.txt' is text");
+    expect(landed()).toEqual({});
+  });
+
   test('refuse imports that weights do not need, also where pickles are allowed, unless the import is', async () => {
     publish({ ...PLAIN, 'weights.bin': HOSTILE });
     const allow = (more: string) => policy(`require: alice\nformats: { allow: [json, text, pickle]${more} }`);
