@@ -16,7 +16,8 @@ import type { Host } from './run.ts';
 /**
  * The operator's agent: `[--interval=D] [--health-port N] [--skip-initial] [--watch] verify METHOD …`. Without an interval one shot: exit 0
  * verified, 1 not verified or wrong arguments of verify, 2 wrong flags before it. With one it goes on until a signal. JSON lines on standard error.
- * A signal ends it with 0 only when the model was verified by then: whatever waits for a one shot that succeeded would take a stopped one for that.
+ * A signal ends one shot with 0 only when the model was verified by then: whatever waits for one that succeeded would take a stopped one for that.
+ * With an interval nothing waits for its end, and a signal ends it with 0.
  */
 export async function runValidationAgent(argv: readonly string[], host: Host): Promise<number> {
   const { flags, rest } = parseGoFlags(argv);
@@ -68,7 +69,7 @@ async function watchAsAgent(intervalMs: number, flags: ReadonlyMap<string, strin
   const { plan, floor } = planned;
   const noticed = ({ evidence }: Round): void => noteExpired(evidence, emit);
   const { runWatch } = await import('./watch.ts');
-  return runWatch(plan, { emit, termination: '/dev/termination-log', exitCode: EXIT.rejected, noticed }, host, floor);
+  return runWatch(plan, { emit, termination: '/dev/termination-log', exitCode: EXIT.rejected, stoppedCode: EXIT.ok, noticed }, host, floor);
 }
 
 async function planWatch(

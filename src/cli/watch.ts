@@ -24,6 +24,8 @@ export type Outlets = {
   readonly report?: string;
   /** Exit code of a refusal in place of the catalogue's. */
   readonly exitCode?: number;
+  /** Exit code when a signal ends it, whatever was found. Default: 0 while /ready says 200, else 143 or 130. */
+  readonly stoppedCode?: number;
   /** Looks at a check before it is told. */
   readonly noticed?: (round: Round) => void;
 };
@@ -34,7 +36,7 @@ const LEAVE_MS = 1_500;
 
 /**
  * Serves the endpoints and checks until a signal comes, or until --on-failure exit applies. Returns the exit code: 0 for a signal while /ready
- * said 200, since a sidecar that was stopped in order has not failed; never 0 for one that had not vouched for the model.
+ * said 200, since a sidecar that was stopped in order has not failed; for one that had not vouched for the model only where the outlets say so.
  */
 export async function runWatch(plan: WatchPlan, outlets: Outlets, host: Host, floor: Floor): Promise<number> {
   const { emit } = outlets;
@@ -64,7 +66,7 @@ export async function runWatch(plan: WatchPlan, outlets: Outlets, host: Host, fl
     await gate?.close();
     if (failure.code !== 'CANCELLED') return await board.end(failure);
     emit({ kind: 'warning', message: failure.message });
-    return board.view().ready ? EXIT.ok : exitCodeOf('CANCELLED', host.signalName());
+    return outlets.stoppedCode ?? (board.view().ready ? EXIT.ok : exitCodeOf('CANCELLED', host.signalName()));
   }
 }
 
