@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AppError, asAppError, type ErrorCode } from '../../src/base/errors.ts';
@@ -104,6 +105,18 @@ describe('signing', () => {
   test.each(['model', 'model/', 'model//', 'model/weights/..'])('names the model after its folder when it is called %s', async (name) => {
     await signHere(`${space.path}/${name}`);
     expect(statement().subject[0]?.name).toBe('model');
+  });
+
+  test('replaces an older bundle in one step: who reads it meanwhile has all of the old one', async () => {
+    await signHere();
+    const before = readFileSync(join(model, 'model.sig'));
+    const names = readdirSync(model);
+    await using reader = await open(join(model, 'model.sig'));
+    writeFileSync(join(model, 'config.json'), '{"changed": true}');
+    expect(await signHere()).toBe('OK');
+    expect(await reader.readFile()).toEqual(before);
+    expect(readFileSync(join(model, 'model.sig'))).not.toEqual(before);
+    expect(readdirSync(model)).toEqual(names);
   });
 
   test('lists a single file under its name, with the bundle beside it', async () => {
