@@ -5,19 +5,25 @@ import { isObject, type JsonObject } from './json.ts';
 export function codeInJson(root: unknown): string | undefined {
   const open: unknown[] = [root];
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
-    if (Array.isArray(value)) for (const item of value) open.push(item ?? 0);
-    else if (isObject(value)) {
-      // A vocabulary has hundred thousands of members: no list is made of them.
+    // A vocabulary has hundred thousands of members: no list is made of them, and those with nothing inside are not kept for later.
+    if (Array.isArray(value)) {
+      for (const item of value) if (holdsMore(item)) open.push(item);
+    } else if (isObject(value)) {
       for (const key in value) {
-        const code = codeInMember(key, value[key]);
+        const member = value[key];
+        const code = codeInMember(key, member);
         if (code !== undefined) return code;
-        open.push(value[key] ?? 0);
+        if (holdsMore(member)) open.push(member);
       }
       const code = codeInShape(value);
       if (code !== undefined) return code;
     }
   }
   return undefined;
+}
+
+function holdsMore(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Members that Transformers, Diffusers, PEFT, Keras and Hydra look for. */

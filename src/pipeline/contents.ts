@@ -6,7 +6,7 @@ import { type FormatPolicy, judgeFormats } from '../formats/judge.ts';
 import type { Finding } from '../policy/evaluate.ts';
 import type { FormatEvidence, ModelEvidence } from '../report/evidence.ts';
 import { type GateDeps, warn } from './gate.ts';
-import { inLanes, lookAt } from './look.ts';
+import { LANES, type Look, lookAt } from './look.ts';
 import { decisionOf, type Ruled } from './ruling.ts';
 import { isRefusal, ruleText, waive } from './settle.ts';
 
@@ -15,6 +15,39 @@ export type FormatRule = { readonly ruled: Ruled; readonly formats: FormatPolicy
 
 /** A file whose bytes are those that were signed, or that nobody signed and that is tolerated. */
 export type LookedFile = { readonly path: string; readonly open: () => Promise<FileHandle> };
+
+/** Looks into files as soon as it is told of them, while others are still on their way; each is looked into once. Disposing of it waits for what runs. */
+export class Looks {
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #looks = new Map<string, Promise<Look>>();
+  readonly #lanes: Promise<unknown>[] = Array.from({ length: LANES }, () => Promise.resolve());
+
+  constructor(signal: AbortSignal) {
+    this.#signal = AbortSignal.any([signal, this.#stop.signal]);
+  }
+
+  /** What the file is. The first failure stops all other looks. @throws SOURCE_CHANGED, IO */
+  at({ path, open }: LookedFile): Promise<Look> {
+    const known = this.#looks.get(path);
+    if (known !== undefined) return known;
+    const lane = this.#looks.size % LANES;
+    const look = (this.#lanes[lane] ?? Promise.resolve()).then(async () => {
+      this.#signal.throwIfAborted();
+      await using file = await open();
+      return await lookAt(file, path, this.#signal);
+    });
+    this.#looks.set(path, look);
+    // Whoever asks for it is told; nobody may have asked yet.
+    this.#lanes[lane] = look.catch((error) => this.#stop.abort(error));
+    return look;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#lanes);
+  }
+}
 
 /** All that will stand in the model. `odd`: links and the like that may stay, as they are shown; nobody can look into them. */
 export type Contents = { readonly files: readonly LookedFile[]; readonly odd: readonly string[] };
@@ -33,6 +66,7 @@ const MAX_FINDINGS = 20;
  * @throws PICKLE_IMPORT, FORMAT_MALFORMED, FORMAT_DENIED (the first of a file, by the order of files), SOURCE_CHANGED, IO
  */
 export async function judgeContents(
+  looks: Looks,
   rules: readonly FormatRule[],
   { files, odd }: Contents,
   deps: GateDeps,
@@ -45,16 +79,10 @@ export async function judgeContents(
         return { rule, severity, path: display, finding: { code, message: `'${display}' ${detail}` } };
       }),
     );
-  const looked: (FormatEvidence | undefined)[] = files.map(() => undefined);
-  const found: (readonly Found[])[] = files.map(() => []);
-  await inLanes(files.entries(), deps.signal, async ([i, { path, open }], signal) => {
-    await using file = await open();
-    const { findings, formats } = await lookAt(file, path, signal);
-    looked[i] = { path: printable(path), formats };
-    found[i] = judged(printable(path), path, findings);
-  });
-  model.formats = looked.flatMap((one) => one ?? []);
-  settleFormats(rules, [...found.flat(), ...odd.flatMap((display) => judged(display, display, UNSEEN))], deps, model);
+  const looked = await Promise.all(files.map(async (file) => ({ path: file.path, ...(await looks.at(file)) })));
+  model.formats = looked.map(({ path, formats }): FormatEvidence => ({ path: printable(path), formats }));
+  const found = looked.flatMap(({ path, findings }) => judged(printable(path), path, findings));
+  settleFormats(rules, [...found, ...odd.flatMap((display) => judged(display, display, UNSEEN))], deps, model);
 }
 
 /** @throws the first finding of an enforcing layer; the others are waived */

@@ -10,7 +10,7 @@ import { byteSourceOf } from './byteSource.ts';
 export type Look = { readonly sizeBytes: number; readonly findings: readonly Finding[]; readonly formats: readonly string[] };
 
 /** One file may need 64 MiB at once, and what it decompresses to besides; more at a time would hardly be faster. */
-const LANES = 2;
+export const LANES = 2;
 
 /** A few at a time. The first failure stops the others, and is what is thrown once they have stopped. */
 export async function inLanes<T>(items: Iterable<T>, signal: AbortSignal, work: (item: T, signal: AbortSignal) => Promise<void>): Promise<void> {

@@ -16,7 +16,7 @@ import { openStaging, type Staging } from '../store/staging.ts';
 import { readTree } from '../store/tree.ts';
 import { defaultBudget } from '../transfer/budget.ts';
 import { type FileResult, type Job, transfer } from '../transfer/engine.ts';
-import type { LookedFile } from './contents.ts';
+import type { LookedFile, Looks } from './contents.ts';
 import { fetchJob } from './fetch.ts';
 import { fileEvidence } from './files.ts';
 import { type Accepted, accept, type Gate, type GateDeps, narrowed, openGate, recordModel, warn } from './gate.ts';
@@ -98,10 +98,12 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
   const { accepted, destination, staging, deps } = run;
   for (let round = 1; round <= MAX_ROUNDS; round++) {
     const standing = await inspectDestination(run);
-    const results = await complete(run, standing);
+    await using existing = await openExisting(run.destination);
+    await using looks = await openLooks(run);
+    const results = await complete(run, standing, existing, looks);
     await checkObject(run, results);
     accepted.judgement?.checkSizes(results.map((result) => ({ path: result.file.path, sizeBytes: result.sizeBytes })));
-    await lookInto(run, results, standing);
+    if (looks !== undefined) await lookInto(looks, run, results, standing, existing);
     if (bundleName !== undefined) await staging.write(bundleName, accepted.bundle.bytes);
     deps.signal.throwIfAborted();
     const filesOf = (wanted: (origin: FileOrigin) => boolean): ManifestFile[] => results.filter((result) => wanted(result.origin)).map((result) => result.file);
@@ -122,29 +124,29 @@ async function place(run: Run, bundleName: string | undefined): Promise<readonly
 }
 
 /** Only where a rule is about formats: the code that reads them is loaded then. */
-async function lookInto(run: Run, results: readonly FileResult[], { tolerated }: Standing): Promise<void> {
+async function openLooks({ accepted, deps }: Run): Promise<Looks | undefined> {
+  return (accepted.judgement?.formats ?? []).length === 0 ? undefined : new (await import('./contents.ts')).Looks(deps.signal);
+}
+
+async function lookInto(looks: Looks, run: Run, results: readonly FileResult[], { tolerated }: Standing, existing: Dir | undefined): Promise<void> {
   const rules = run.accepted.judgement?.formats ?? [];
-  if (rules.length === 0) return;
-  const files = [...verifiedFiles(run, results), ...tolerated.files.map((path) => ({ path, open: () => openStanding(run, path) }))];
-  await (await import('./contents.ts')).judgeContents(rules, { files, odd: tolerated.odd }, run.deps, run.model);
+  const standing = (path: string): LookedFile => ({ path, open: () => openStanding(run, existing, path) });
+  const verified = results.map(({ file: { path }, origin }) => (origin === 'kept' ? standing(path) : { path, open: () => openStaged(run, path) }));
+  const files = [...verified, ...tolerated.files.map(standing)];
+  await (await import('./contents.ts')).judgeContents(looks, rules, { files, odd: tolerated.odd }, run.deps, run.model);
 }
 
-/** Where the verified bytes of each file are: staged, or as they stood in the destination. */
-function verifiedFiles(run: Run, results: readonly FileResult[]): readonly LookedFile[] {
-  return results.map(({ file, origin }) => ({
-    path: file.path,
-    open: () => (origin === 'kept' ? openStanding(run, file.path) : openCandidate(run.staging.tree, file.path)),
-  }));
+function openStaged({ staging }: Run, path: string): ReturnType<typeof openCandidate> {
+  return openCandidate(staging.tree, path);
 }
 
-async function openStanding({ destination }: Run, path: string): ReturnType<typeof openCandidate> {
-  await using existing = await openExisting(destination);
+async function openStanding({ destination }: Run, existing: Dir | undefined, path: string): ReturnType<typeof openCandidate> {
   if (existing === undefined) throw new AppError('SOURCE_CHANGED', `${printable(destination.path)} has gone`);
   return openCandidate(existing, path);
 }
 
 /** Verified files from everywhere, by name: kept, left by an earlier start, and the rest from the source. */
-async function complete(run: Run, standing: Standing): Promise<readonly FileResult[]> {
+async function complete(run: Run, standing: Standing, existing: Dir | undefined, looks: Looks | undefined): Promise<readonly FileResult[]> {
   const { wanted } = run.accepted.selection;
   const { staging } = run;
   // A swap builds the whole tree anew, so right files are copied (and hashed again) rather than kept.
@@ -156,15 +158,21 @@ async function complete(run: Run, standing: Standing): Promise<readonly FileResu
 
   const missing = wanted.filter((file) => !done.has(file));
   const space = await createSpace(run.destination.base, printable(run.destination.path), missing);
-  await using existing = standing.way === 'swap' ? await openExisting(run.destination) : undefined;
-  const copies = new Set(existing !== undefined ? standing.kept.map((result) => result.file) : []);
+  const old = standing.way === 'swap' ? existing : undefined;
+  const copies = new Set(old !== undefined ? standing.kept.map((result) => result.file) : []);
   const rest = missing.filter((file) => !copies.has(file));
   const fromArchive = run.accepted.shape === 'archive';
   const jobs = [
-    ...(existing === undefined ? [] : missing.filter((file) => copies.has(file)).map((file) => copyJob(existing, file, staging))),
+    ...(old === undefined ? [] : missing.filter((file) => copies.has(file)).map((file) => copyJob(old, file, staging))),
     ...(fromArchive ? [] : rest.map((file) => modelFileJob(run, file))),
   ];
-  const fetched = await transfer(jobs, { ...transferDeps(run), emit: space.watch(run.deps.emit), admit: space.admit, http: run.source.http });
+  const fetched = await transfer(jobs, {
+    ...transferDeps(run),
+    emit: space.watch(run.deps.emit),
+    admit: space.admit,
+    http: run.source.http,
+    verified: (path) => void looks?.at({ path, open: () => openStaged(run, path) }),
+  });
   const carried = fromArchive && run.unpacked === undefined ? await unpackMembers(run, rest) : [];
   // What is said of several files names the same one first on every start.
   return [...kept, ...resumed, ...fetched, ...carried].sort((a, b) => (a.file.path < b.file.path ? -1 : 1));

@@ -96,7 +96,11 @@ async function verifyOne(
   const tolerated = [...tree.files.keys()].filter((path) => !signed.has(path));
   const looked = [...results.map(({ file }) => file.path), ...tolerated].map((path) => ({ path, open: () => open(path) }));
   const odd = tree.odd.map(({ display }) => display);
-  if (rules.length > 0) await (await import('./contents.ts')).judgeContents(rules, { files: looked, odd }, deps, model, new Set(tree.files.keys()));
+  if (rules.length > 0) {
+    const { judgeContents, Looks } = await import('./contents.ts');
+    await using looks = new Looks(deps.signal);
+    await judgeContents(looks, rules, { files: looked, odd }, deps, model, new Set(tree.files.keys()));
+  }
   deps.emit({
     kind: 'modelDone',
     source: source.displayUri,

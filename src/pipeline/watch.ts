@@ -81,7 +81,8 @@ export async function watch(plan: WatchPlan, deps: WatchDeps): Promise<Standing>
     if (error !== undefined) throw error;
   }
 
-  return runRounds(plan, {
+  // Awaited here: what is returned as a promise is not waited for before `changes` is disposed of.
+  return await runRounds(plan, {
     check,
     told: deps.told,
     changes,

@@ -42,6 +42,8 @@ export type TransferDeps = {
   pace?(bytes: number): Promise<void>;
   /** Reserves room for a file whose length is now known. @throws NO_SPACE */
   admit?(sizeBytes: number): Promise<void>;
+  /** A file is verified and stands where it was written, while others are still on their way. */
+  verified?(path: string): void;
 };
 
 /** Verified, or digested: name, length, the digests of its parts and what the source said. */
@@ -74,6 +76,7 @@ export async function transfer<F extends Subject = ManifestFile>(jobs: readonly 
     for (let job = queue.shift(); job !== undefined && !signal.aborted; job = queue.shift()) {
       try {
         results.set(job, await checkFile(job, crew, deps, signal));
+        deps.verified?.(job.file.path);
       } catch (error) {
         if (deps.mismatch === 'skip' && isNoCandidate(asAppError(error))) continue;
         // What fails after the stop fails because of it.
