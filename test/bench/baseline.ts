@@ -31,15 +31,13 @@ export function guardedRatios(outcomes: readonly Outcome[]): Baseline {
   );
 }
 
-/** One line for each row that got worse or that nothing can be said about. */
-export function regressions(measured: Baseline, baseline: Baseline, rows: readonly string[]): readonly string[] {
-  return rows.flatMap((id) => {
-    const [now, before] = [measured[id], baseline[id]];
-    if (now === undefined) return [`${id}: could not be measured`];
-    if (before === undefined) return [`${id}: baseline.json does not know it`];
-    const worse = now.cpu / before.cpu;
-    return worse > MAX_REGRESSION ? [`${id}: ${now.cpu} × the CPU seconds of ${now.against}, ${before.cpu} before (${worse.toFixed(2)} ×)`] : [];
-  });
+/** A line for a row that got worse or that nothing can be said about. */
+export function regression(id: string, now: GuardedRatios | undefined, baseline: Baseline): string | undefined {
+  const before = baseline[id];
+  if (now === undefined) return `${id}: could not be measured`;
+  if (before === undefined) return `${id}: baseline.json does not know it`;
+  const worse = now.cpu / before.cpu;
+  return worse > MAX_REGRESSION ? `${id}: ${now.cpu} × the CPU seconds of ${now.against}, ${before.cpu} before (${worse.toFixed(2)} ×)` : undefined;
 }
 
 function rounded(value: number): number {
