@@ -25,7 +25,12 @@ export function parseStrictJson(bytes: Uint8Array, what: string, maxValues?: num
  * The same, but for the string at `path`: it is handed out as its UTF-8 bytes within `bytes`, and '' stands in its place. A large document can
  * be that one string. Without `text` there is no string at `path`, or one that is written with escapes and stands where it belongs.
  */
-export function parseBesideText(bytes: Uint8Array, what: string, path: readonly string[], maxValues?: number): { readonly json: unknown; readonly text?: Buffer } {
+export function parseBesideText(
+  bytes: Uint8Array,
+  what: string,
+  path: readonly string[],
+  maxValues?: number,
+): { readonly json: unknown; readonly text?: Buffer } {
   const { json, buffer, hole } = parse(bytes, what, { kind: 'text', path }, maxValues);
   return hole === undefined ? { json } : { json, text: buffer.subarray(hole.start + 1, hole.end - 1) };
 }
@@ -34,7 +39,12 @@ export function parseBesideText(bytes: Uint8Array, what: string, path: readonly 
  * The same, but for the array at `path`: its elements are read one by one, as often as they are asked for, and [] stands in its place. All of them
  * have been parsed once when this returns: reading them does not fail. Without `list` there is no array at `path`.
  */
-export function parseBesideList(bytes: Uint8Array, what: string, path: readonly string[], maxValues?: number): { readonly json: unknown; readonly list?: JsonList } {
+export function parseBesideList(
+  bytes: Uint8Array,
+  what: string,
+  path: readonly string[],
+  maxValues?: number,
+): { readonly json: unknown; readonly list?: JsonList } {
   const { json, list } = parse(bytes, what, { kind: 'list', path }, maxValues);
   return list === undefined ? { json } : { json, list };
 }
@@ -92,4 +102,3 @@ export function isObject(value: unknown): value is JsonObject {
 export function malformed(message: string, cause?: unknown): AppError {
   return new AppError('BUNDLE_MALFORMED', message, cause === undefined ? {} : { cause });
 }
-

@@ -72,13 +72,14 @@ function readCurrent(statement: JsonObject, subjects: unknown[], list: JsonList 
   const serialization = readSerialization(predicate['serialization'], maxEntries);
   const resources = readResources(list, serialization, maxEntries);
 
-  const root = rootDigest(resources.map((r) => r.digest));
+  // The first time through, which checks each of them.
+  const root = rootDigest(digestsOf(resources));
   if (root !== subject.digest) {
     throw new AppError('DIGEST_MISMATCH', 'the root digest in the statement is not that of its resources', {
       context: { expected: subject.digest, found: root },
     });
   }
-  const files = serialization.method === 'files' ? orderedFiles(resources, serialization) : shardedFiles(resources, serialization);
+  const files = serialization.method === 'files' ? orderedFiles(resources, serialization) : shardedFiles([...resources], serialization);
   return { ...serialization, files: checkTree(files, maxEntries), predicateType: PREDICATE_TYPE, rootDigest: root, subjectName: subject.name };
 }
 
@@ -146,34 +147,49 @@ function readIgnorePaths(value: unknown, maxEntries: number): readonly ModelPath
   });
 }
 
-/** OMS §5.2.1; unknown members of a resource are ignored, as the specification demands. */
-function readResources(list: JsonList | undefined, serialization: Serialization, maxEntries: number): NonEmpty<Resource> {
+/** Read again each time they are asked for: of a large manifest, nothing is kept but what is made of them. */
+type Resources = Iterable<Resource> & { readonly length: number };
+
+/** OMS §5.2.1; unknown members of a resource are ignored, as the specification demands. Asking for the resources can throw what is wrong with one. */
+function readResources(list: JsonList | undefined, serialization: Serialization, maxEntries: number): Resources {
   if (list === undefined) throw malformed('the predicate has no resources');
-  limitEntries(list.length, maxEntries);
+  const { length } = list;
+  limitEntries(length, maxEntries);
+  if (length === 0) throw malformed('resources is empty');
   const { algorithm } = serialization;
   // OMS §6.3.2 wants the plain name for shards too; the reference and the Go tool write '<hash>-sharded-<size>'.
   const labels = serialization.method === 'files' ? [algorithm] : [algorithm, `${algorithm}-sharded-${serialization.shardSizeBytes}`];
-  const resources = Array.from(list, (entry) => {
-    const name = isObject(entry) ? entry['name'] : undefined;
-    if (!isObject(entry) || typeof name !== 'string') throw malformed('a resource has no name');
-    const where = () => `resource ${show(name)}`;
-    if (typeof entry['algorithm'] !== 'string') throw malformed(`${where()} has no algorithm`);
-    if (!labels.includes(entry['algorithm'])) {
-      throw new AppError('ALGORITHM_REFUSED', `${where()} says algorithm ${show(entry['algorithm'])}, but serialization.hash_type is ${algorithm}`);
-    }
-    const digest = typeof entry['digest'] === 'string' ? hexDigest(entry['digest'], HASH_BYTES[algorithm]) : undefined;
-    if (digest === undefined) throw malformed(`${where()} has no lower-case hexadecimal ${algorithm} digest`);
-    return { name, digest };
-  });
-  if (!isNonEmpty(resources)) throw malformed('resources is empty');
-  return resources;
+  return {
+    length,
+    *[Symbol.iterator]() {
+      for (const entry of list) yield readResource(entry, algorithm, labels);
+    },
+  };
 }
 
-function wholeFiles(resources: readonly Resource[], { algorithm }: { readonly algorithm: HashAlgorithm }): readonly ManifestFile[] {
-  return resources.map(({ name, digest }): ManifestFile => ({ path: pathOf(name, resources.length === 1), algorithm, parts: [{ range: 'whole', digest }] }));
+function readResource(entry: unknown, algorithm: HashAlgorithm, labels: readonly string[]): Resource {
+  const name = isObject(entry) ? entry['name'] : undefined;
+  if (!isObject(entry) || typeof name !== 'string') throw malformed('a resource has no name');
+  const where = () => `resource ${show(name)}`;
+  if (typeof entry['algorithm'] !== 'string') throw malformed(`${where()} has no algorithm`);
+  if (!labels.includes(entry['algorithm'])) {
+    throw new AppError('ALGORITHM_REFUSED', `${where()} says algorithm ${show(entry['algorithm'])}, but serialization.hash_type is ${algorithm}`);
+  }
+  const digest = typeof entry['digest'] === 'string' ? hexDigest(entry['digest'], HASH_BYTES[algorithm]) : undefined;
+  if (digest === undefined) throw malformed(`${where()} has no lower-case hexadecimal ${algorithm} digest`);
+  return { name, digest };
 }
 
-function orderedFiles(resources: readonly Resource[], serialization: Serialization): readonly ManifestFile[] {
+function* digestsOf(resources: Resources): Iterable<HexDigest> {
+  for (const { digest } of resources) yield digest;
+}
+
+function wholeFiles(resources: Resources, { algorithm }: { readonly algorithm: HashAlgorithm }): readonly ManifestFile[] {
+  const single = resources.length === 1;
+  return Array.from(resources, ({ name, digest }): ManifestFile => ({ path: pathOf(name, single), algorithm, parts: [{ range: 'whole', digest }] }));
+}
+
+function orderedFiles(resources: Resources, serialization: Serialization): readonly ManifestFile[] {
   const files = wholeFiles(resources, serialization);
   checkOrder(
     files.map((f) => f.path),
