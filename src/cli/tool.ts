@@ -12,7 +12,7 @@ export async function runTool(plan: ToolPlan, output: LogValues, host: Host): Pr
   const deps: ToolDeps = { emit: log.emit, signal: AbortSignal.any([host.signal, deadline.signal]), now: () => new Date(), env: host.env };
   try {
     const { text, failure } = await execute(plan, deps);
-    process.stdout.write(text);
+    for (const piece of typeof text === 'string' ? [text] : text) process.stdout.write(piece);
     if (failure === undefined) return EXIT.ok;
     log.emit({ kind: 'failed', error: serialiseError(failure) });
     return exitCodeOf(failure.code);
@@ -30,7 +30,7 @@ export async function runTool(plan: ToolPlan, output: LogValues, host: Host): Pr
 }
 
 /** The text for standard output, and with `failure` a verdict that is bad although the work was done. */
-type Result = { readonly text: string; readonly failure?: AppError | undefined };
+type Result = { readonly text: string | Iterable<string>; readonly failure?: AppError | undefined };
 
 async function execute(plan: ToolPlan, deps: ToolDeps): Promise<Result> {
   switch (plan.command) {

@@ -3,7 +3,7 @@ import { isNonEmpty, type NonEmpty } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import { type Envelope, PAYLOAD_TYPE } from './dsse.ts';
-import { isObject, type JsonObject, malformed, parseStrictJson } from './json.ts';
+import { isObject, type JsonObject, malformed, parseBesideText } from './json.ts';
 import { misshapenMember } from './logEntryShape.ts';
 
 export const BUNDLE_MEDIA_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
@@ -15,6 +15,8 @@ const MAX_CERTIFICATES = 16;
 const MAX_TIMESTAMPS = 16;
 /** Real bundles hold some hundred JSON values: the manifest is one of them, a text. Anybody can make a bundle, so this is checked first. */
 const MAX_VALUES = 10_000;
+/** Nearly all of a large bundle. */
+const PAYLOAD = ['dsseEnvelope', 'payload'];
 
 export type Method = 'key' | 'certificate' | 'sigstore';
 
@@ -39,28 +41,35 @@ export function parseBundle(bytes: Buffer, maxBytes = MAX_BUNDLE_BYTES): ParsedB
     throw new AppError('LIMIT_EXCEEDED', `the bundle has ${bytes.length} bytes, more than --max-bundle-size ${maxBytes}`);
   }
   if (bytes.length === 0) throw malformed('the bundle is empty');
-  const json = parseStrictJson(bytes, 'the bundle', MAX_VALUES);
+  const { json, text } = parseBesideText(bytes, 'the bundle', PAYLOAD, MAX_VALUES);
   if (!isObject(json)) throw malformed('the bundle is not a JSON object');
 
   const problems: string[] = [];
   onlyMembers(json, ['mediaType', 'verificationMaterial', 'dsseEnvelope'], 'bundle', problems);
   if (json['mediaType'] !== BUNDLE_MEDIA_TYPE) problems.push(`mediaType is not ${BUNDLE_MEDIA_TYPE}`);
-  const envelope = readEnvelope(json['dsseEnvelope'], problems);
-  const material = readMaterial(json['verificationMaterial'], json, problems);
+  const envelope = readEnvelope(json['dsseEnvelope'], text, problems);
+  const material = readMaterial(json['verificationMaterial'], () => whole(json, text), problems);
   if (envelope === undefined || material === undefined || problems.length > 0) {
     throw malformed(`the bundle is malformed: ${problems.join('; ')}`);
   }
   return { envelope, material };
 }
 
-function readEnvelope(value: unknown, problems: string[]): Envelope | undefined {
+/** With the payload in its place again. */
+function whole(json: JsonObject, text: Buffer | undefined): JsonObject {
+  const envelope = json['dsseEnvelope'];
+  return text === undefined || !isObject(envelope) ? json : { ...json, dsseEnvelope: { ...envelope, payload: text.toString() } };
+}
+
+/** `text`: the payload's bytes, when they stand in no string of `value`. */
+function readEnvelope(value: unknown, text: Buffer | undefined, problems: string[]): Envelope | undefined {
   if (!isObject(value)) {
     problems.push('dsseEnvelope is missing or not an object');
     return undefined;
   }
   onlyMembers(value, ['payload', 'payloadType', 'signatures'], 'dsseEnvelope', problems);
   if (value['payloadType'] !== PAYLOAD_TYPE) problems.push(`dsseEnvelope.payloadType is not ${PAYLOAD_TYPE}`);
-  const payload = decodeBase64(value['payload']);
+  const payload = text === undefined ? decodeBase64(value['payload']) : decodeBase64Text(text);
   if (payload === undefined) problems.push('dsseEnvelope.payload is not base64');
   const signature = readSignature(value['signatures'], problems);
   if (payload === undefined || signature === undefined) return undefined;
@@ -89,7 +98,7 @@ function readSignature(value: unknown, problems: string[]): Buffer | undefined {
 }
 
 /** OMS §4.1, §11.1: the field of exactly one method. */
-function readMaterial(value: unknown, bundle: JsonObject, problems: string[]): Material | undefined {
+function readMaterial(value: unknown, bundle: () => JsonObject, problems: string[]): Material | undefined {
   if (!isObject(value)) {
     problems.push('verificationMaterial is missing or not an object');
     return undefined;
@@ -117,7 +126,7 @@ function readMaterial(value: unknown, bundle: JsonObject, problems: string[]): M
       const certificate = readCertificate(value['certificate']);
       if (certificate === undefined) problems.push('verificationMaterial.certificate.rawBytes is not base64');
       if (!Array.isArray(tlogEntries) || tlogEntries.length === 0) problems.push('verificationMaterial.tlogEntries is empty, the sigstore method needs one');
-      return certificate && { kind: 'sigstore', certificate, timestamps, bundle };
+      return certificate && { kind: 'sigstore', certificate, timestamps, bundle: bundle() };
     }
   }
 }
@@ -171,16 +180,24 @@ function readTimestamps(value: unknown, problems: string[]): readonly Buffer[] {
   return timestamps;
 }
 
-/** Characters of base64 that are compared at a time; four stand for three bytes. */
+function decodeBase64(value: unknown): Buffer | undefined {
+  // Not as Latin-1, which would make letters of base64 out of others.
+  return typeof value === 'string' ? decodeBase64Text(Buffer.from(value)) : undefined;
+}
+
+/** Characters of base64 that are decoded at a time, as a text may be large; four stand for three bytes. */
 const BASE64_STEP = 64 * 1024;
 
-/** Canonical RFC 4648 §4 only: Node's decoder skips what it does not know, so the text has to come out again; a piece at a time, as it may be large. */
-function decodeBase64(value: unknown): Buffer | undefined {
-  if (typeof value !== 'string' || value === '') return undefined;
-  const bytes = Buffer.from(value, 'base64');
-  if (Math.ceil(bytes.length / 3) * 4 !== value.length) return undefined;
-  for (let at = 0; at < value.length; at += BASE64_STEP) {
-    if (bytes.toString('base64', (at / 4) * 3, ((at + BASE64_STEP) / 4) * 3) !== value.slice(at, at + BASE64_STEP)) return undefined;
+/** Canonical RFC 4648 §4 only: Node's decoder skips what it does not know, so the text has to come out again. */
+function decodeBase64Text(text: Buffer): Buffer | undefined {
+  if (text.length === 0) return undefined;
+  const padding = text.at(-1) !== 0x3d ? 0 : text.at(-2) !== 0x3d ? 1 : 2;
+  const bytes = Buffer.allocUnsafe(Math.ceil(text.length / 4) * 3 - padding);
+  for (let at = 0; at < text.length; at += BASE64_STEP) {
+    const piece = text.toString('latin1', at, at + BASE64_STEP);
+    const start = (at / 4) * 3;
+    bytes.write(piece, start, 'base64');
+    if (bytes.toString('base64', start, start + (BASE64_STEP / 4) * 3) !== piece) return undefined;
   }
   return bytes;
 }

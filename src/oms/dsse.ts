@@ -12,8 +12,12 @@ export type Envelope = {
 
 /** DSSE pre-authentication encoding: the bytes a signer signs (DSSE protocol v1; OMS §6.7(3)). */
 export function preAuthEncoding(envelope: Envelope): Buffer {
-  const { payload, payloadType } = envelope;
-  return Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${payload.length} `), payload]);
+  return Buffer.concat(preAuthPieces(envelope));
+}
+
+/** The same bytes without a copy of the payload, which can be large. */
+export function preAuthPieces({ payload, payloadType }: Envelope): readonly Buffer[] {
+  return [Buffer.from(`DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${payload.length} `), payload];
 }
 
 /**

@@ -1,33 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isUtf8 } from 'node:buffer';
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
+import { type Apart, type Hole, scanJson } from './jsonScan.ts';
 
-const MAX_DEPTH = 64;
 /** Small documents may be of short values only... */
 const FREE_VALUES = 10_000;
 /** ...in larger ones a value has at least as many bytes on average: what JSON.parse makes of `[],[],[],` takes thirty times the memory of the text. */
 const BYTES_PER_VALUE = 16;
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The elements of an array, each made when it is asked for. */
+export type JsonList = Iterable<unknown> & { readonly length: number };
 
 /**
  * Parses JSON that signer and verifier must read alike: valid UTF-8, no byte order mark, no member named twice in one
  * object (parsers disagree on which one counts), at most 64 levels deep and `maxValues` values long.
  * @throws BUNDLE_MALFORMED
  */
-export function parseStrictJson(bytes: Uint8Array, what: string, maxValues = Math.max(FREE_VALUES, bytes.length / BYTES_PER_VALUE)): unknown {
-  let text: string;
+export function parseStrictJson(bytes: Uint8Array, what: string, maxValues?: number): unknown {
+  return parse(bytes, what, undefined, maxValues).json;
+}
+
+/**
+ * The same, but for the string at `path`: it is handed out as its UTF-8 bytes within `bytes`, and '' stands in its place. A large document can
+ * be that one string. Without `text` there is no string at `path`, or one that is written with escapes and stands where it belongs.
+ */
+export function parseBesideText(
+  bytes: Uint8Array,
+  what: string,
+  path: readonly string[],
+  maxValues?: number,
+): { readonly json: unknown; readonly text?: Buffer } {
+  const { json, buffer, hole } = parse(bytes, what, { kind: 'text', path }, maxValues);
+  return hole === undefined ? { json } : { json, text: buffer.subarray(hole.start + 1, hole.end - 1) };
+}
+
+/**
+ * The same, but for the array at `path`: its elements are read one by one, as often as they are asked for, and [] stands in its place. All of them
+ * have been parsed once when this returns: reading them does not fail. Without `list` there is no array at `path`.
+ */
+export function parseBesideList(
+  bytes: Uint8Array,
+  what: string,
+  path: readonly string[],
+  maxValues?: number,
+): { readonly json: unknown; readonly list?: JsonList } {
+  const { json, list } = parse(bytes, what, { kind: 'list', path }, maxValues);
+  return list === undefined ? { json } : { json, list };
+}
+
+type Parsed = { readonly json: unknown; readonly buffer: Buffer; readonly hole: Hole | undefined; readonly list?: JsonList };
+
+/** Depth and size are bounded by the time anything is made of the bytes. */
+function parse(bytes: Uint8Array, what: string, apart: Apart | undefined, maxValues = Math.max(FREE_VALUES, bytes.length / BYTES_PER_VALUE)): Parsed {
+  if (!isUtf8(bytes)) throw malformed(`${what} is not valid UTF-8`);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const scanned = scanJson(buffer, maxValues, apart);
+  if (scanned.kind === 'problem') throw malformed(`${what}: ${scanned.problem}`);
+  const { hole } = scanned;
   try {
-    text = utf8.decode(bytes);
+    if (hole === undefined) return { json: JSON.parse(buffer.toString()), buffer, hole };
+    // A document is JSON exactly when it is with "" or [] in place of a string without escapes or an array, and so are the elements of that array.
+    const placeholder = hole.kind === 'text' ? '""' : '[]';
+    const json: unknown = JSON.parse(buffer.toString('utf8', 0, hole.start) + placeholder + buffer.toString('utf8', hole.end));
+    if (hole.kind === 'text') return { json, buffer, hole };
+    const list = listOf(buffer, hole);
+    for (const _ of list);
+    return { json, buffer, hole, list };
   } catch (cause) {
-    throw malformed(`${what} is not valid UTF-8`, cause);
+    throw malformed(`${what} is not valid JSON: ${whatInstead(buffer.toString())}`, cause);
   }
-  const problem = structureProblem(text, maxValues);
-  if (problem !== undefined) throw malformed(`${what}: ${problem}`);
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw malformed(`${what} is not valid JSON: ${whatInstead(text)}`, cause);
-  }
+}
+
+function listOf(buffer: Buffer, { start, end, commas }: Hole): JsonList {
+  const borders = [start, ...commas, end - 1];
+  const length = commas.length === 0 && /^[ \t\n\r]*$/.test(buffer.toString('latin1', start + 1, end - 1)) ? 0 : commas.length + 1;
+  return {
+    length,
+    *[Symbol.iterator]() {
+      for (let i = 0; i < length; i++) yield JSON.parse(buffer.toString('utf8', (borders[i] ?? 0) + 1, borders[i + 1]));
+    },
+  };
 }
 
 /** Most bundles that are none are half an upload, or a server's page in place of one. */
@@ -48,75 +101,4 @@ export function isObject(value: unknown): value is JsonObject {
 
 export function malformed(message: string, cause?: unknown): AppError {
   return new AppError('BUNDLE_MALFORMED', message, cause === undefined ? {} : { cause });
-}
-
-/**
- * One pass over the text that looks only at nesting, member names and the number of values; JSON.parse judges everything else afterwards.
- * Runs before JSON.parse, so that depth and size are bounded by the time anything is made of the text.
- */
-function structureProblem(text: string, maxValues: number): string | undefined {
-  // One entry per open container: the names seen in an object, or undefined for an array.
-  const open: (Set<string> | undefined)[] = [];
-  let values = 1;
-  // Used again: a manifest has an object for each of its files.
-  const spare: Set<string>[] = [];
-  let lastStart = -1;
-  let lastEnd = -1;
-  for (let i = 0; i < text.length; i++) {
-    switch (text.charCodeAt(i)) {
-      case 0x22:
-        lastStart = i + 1;
-        lastEnd = endOfString(text, i);
-        i = lastEnd;
-        break;
-      case 0x3a: {
-        const names = open.at(-1);
-        if (names === undefined || lastStart < 0) break;
-        const name = unescapeName(text.slice(lastStart, lastEnd));
-        if (names.has(name)) return `member '${printable(name, 80)}' appears twice`;
-        names.add(name);
-        lastStart = -1;
-        break;
-      }
-      case 0x2c:
-        values++;
-        break;
-      case 0x7b:
-      case 0x5b:
-        values++;
-        if (open.length === MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
-        open.push(text.charCodeAt(i) === 0x7b ? (spare.pop() ?? new Set()) : undefined);
-        break;
-      case 0x7d:
-      case 0x5d: {
-        const names = open.pop();
-        names?.clear();
-        if (names !== undefined) spare.push(names);
-        break;
-      }
-    }
-    if (values > maxValues) return `holds more than ${Math.floor(maxValues)} values`;
-  }
-  return undefined;
-}
-
-/** Index of the quote that closes the string opened at `start`; the end of the text when it never closes. */
-function endOfString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1);
-  while (end >= 0) {
-    let backslashes = 0;
-    while (text.charCodeAt(end - 1 - backslashes) === 0x5c) backslashes++;
-    if (backslashes % 2 === 0) return end;
-    end = text.indexOf('"', end + 1);
-  }
-  return text.length;
-}
-
-function unescapeName(raw: string): string {
-  if (!raw.includes('\\')) return raw;
-  try {
-    return JSON.parse(`"${raw}"`) as string;
-  } catch {
-    return raw;
-  }
 }

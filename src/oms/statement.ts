@@ -4,7 +4,7 @@ import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { VerifiedPayload } from '../trust/trust.ts';
 import type { ParsedBundle } from './bundle.ts';
-import { isObject, type JsonObject, malformed, parseStrictJson } from './json.ts';
+import { isObject, type JsonList, type JsonObject, malformed, parseBesideList } from './json.ts';
 import { HASH_BYTES, type HashAlgorithm, type Manifest, type ManifestFile, type Part, rootDigest } from './manifest.ts';
 import { collapse, compareByComponents, compareByName, type ModelPath, parseModelPath, SINGLE_FILE } from './path.ts';
 
@@ -15,6 +15,9 @@ export const PREDICATE_TYPE_V01 = 'https://model_signing/Digests/v0.1';
 
 /** Default cap on the number of resources in a manifest. */
 export const MAX_ENTRIES = 1_000_000;
+
+/** Where the manifest's entries are: nearly all of a large statement. */
+const RESOURCES = ['predicate', 'resources'];
 
 type Resource = { readonly name: string; readonly digest: HexDigest };
 type Serialization = {
@@ -43,7 +46,7 @@ export type Claims = Omit<Manifest, '__brand' | 'signer'>;
 
 /** The same checks as for a manifest, over bytes of which nobody has to vouch. `encoding` is absent while no signature has been checked. @throws as readManifest */
 export function readClaims(payload: Pick<VerifiedPayload, 'bytes'> & Partial<Pick<VerifiedPayload, 'encoding'>>, maxEntries = MAX_ENTRIES): Claims {
-  const statement = parseStrictJson(payload.bytes, 'the signed statement');
+  const { json: statement, list: resources } = parseBesideList(payload.bytes, 'the signed statement', RESOURCES);
   if (!isObject(statement)) throw malformed('the signed statement is not a JSON object');
   if (statement['_type'] !== STATEMENT_TYPE) throw malformed(`_type is not ${STATEMENT_TYPE}`);
   const subjects = statement['subject'];
@@ -53,7 +56,7 @@ export function readClaims(payload: Pick<VerifiedPayload, 'bytes'> & Partial<Pic
     case PREDICATE_TYPE:
       // The defective encoding of v0.2.0 is no signature over anything newer.
       if (payload.encoding === 'v0.2.0') throw malformed(`a ${PREDICATE_TYPE} statement must be signed over its DSSEv1 encoding`);
-      return readCurrent(statement, subjects, maxEntries);
+      return readCurrent(statement, subjects, resources, maxEntries);
     case PREDICATE_TYPE_V01:
       return readDeprecated(subjects, maxEntries);
     default:
@@ -61,21 +64,22 @@ export function readClaims(payload: Pick<VerifiedPayload, 'bytes'> & Partial<Pic
   }
 }
 
-function readCurrent(statement: JsonObject, subjects: unknown[], maxEntries: number): Claims {
+function readCurrent(statement: JsonObject, subjects: unknown[], list: JsonList | undefined, maxEntries: number): Claims {
   if (subjects.length !== 1) throw malformed(`the statement has ${subjects.length} subjects, expected 1`);
   const subject = readSubject(subjects[0]);
   const predicate = statement['predicate'];
   if (!isObject(predicate)) throw malformed('the statement has no predicate');
   const serialization = readSerialization(predicate['serialization'], maxEntries);
-  const resources = readResources(predicate['resources'], serialization, maxEntries);
+  const resources = readResources(list, serialization, maxEntries);
 
-  const root = rootDigest(resources.map((r) => r.digest));
+  // The first time through, which checks each of them.
+  const root = rootDigest(digestsOf(resources));
   if (root !== subject.digest) {
     throw new AppError('DIGEST_MISMATCH', 'the root digest in the statement is not that of its resources', {
       context: { expected: subject.digest, found: root },
     });
   }
-  const files = serialization.method === 'files' ? orderedFiles(resources, serialization) : shardedFiles(resources, serialization);
+  const files = serialization.method === 'files' ? orderedFiles(resources, serialization) : shardedFiles([...resources], serialization);
   return { ...serialization, files: checkTree(files, maxEntries), predicateType: PREDICATE_TYPE, rootDigest: root, subjectName: subject.name };
 }
 
@@ -143,34 +147,49 @@ function readIgnorePaths(value: unknown, maxEntries: number): readonly ModelPath
   });
 }
 
-/** OMS §5.2.1; unknown members of a resource are ignored, as the specification demands. */
-function readResources(value: unknown, serialization: Serialization, maxEntries: number): NonEmpty<Resource> {
-  if (!Array.isArray(value)) throw malformed('the predicate has no resources');
-  limitEntries(value.length, maxEntries);
+/** Read again each time they are asked for: of a large manifest, nothing is kept but what is made of them. */
+type Resources = Iterable<Resource> & { readonly length: number };
+
+/** OMS §5.2.1; unknown members of a resource are ignored, as the specification demands. Asking for the resources can throw what is wrong with one. */
+function readResources(list: JsonList | undefined, serialization: Serialization, maxEntries: number): Resources {
+  if (list === undefined) throw malformed('the predicate has no resources');
+  const { length } = list;
+  limitEntries(length, maxEntries);
+  if (length === 0) throw malformed('resources is empty');
   const { algorithm } = serialization;
   // OMS §6.3.2 wants the plain name for shards too; the reference and the Go tool write '<hash>-sharded-<size>'.
   const labels = serialization.method === 'files' ? [algorithm] : [algorithm, `${algorithm}-sharded-${serialization.shardSizeBytes}`];
-  const resources = value.map((entry: unknown) => {
-    const name = isObject(entry) ? entry['name'] : undefined;
-    if (!isObject(entry) || typeof name !== 'string') throw malformed('a resource has no name');
-    const where = () => `resource ${show(name)}`;
-    if (typeof entry['algorithm'] !== 'string') throw malformed(`${where()} has no algorithm`);
-    if (!labels.includes(entry['algorithm'])) {
-      throw new AppError('ALGORITHM_REFUSED', `${where()} says algorithm ${show(entry['algorithm'])}, but serialization.hash_type is ${algorithm}`);
-    }
-    const digest = typeof entry['digest'] === 'string' ? hexDigest(entry['digest'], HASH_BYTES[algorithm]) : undefined;
-    if (digest === undefined) throw malformed(`${where()} has no lower-case hexadecimal ${algorithm} digest`);
-    return { name, digest };
-  });
-  if (!isNonEmpty(resources)) throw malformed('resources is empty');
-  return resources;
+  return {
+    length,
+    *[Symbol.iterator]() {
+      for (const entry of list) yield readResource(entry, algorithm, labels);
+    },
+  };
 }
 
-function wholeFiles(resources: readonly Resource[], { algorithm }: { readonly algorithm: HashAlgorithm }): readonly ManifestFile[] {
-  return resources.map(({ name, digest }): ManifestFile => ({ path: pathOf(name, resources.length === 1), algorithm, parts: [{ range: 'whole', digest }] }));
+function readResource(entry: unknown, algorithm: HashAlgorithm, labels: readonly string[]): Resource {
+  const name = isObject(entry) ? entry['name'] : undefined;
+  if (!isObject(entry) || typeof name !== 'string') throw malformed('a resource has no name');
+  const where = () => `resource ${show(name)}`;
+  if (typeof entry['algorithm'] !== 'string') throw malformed(`${where()} has no algorithm`);
+  if (!labels.includes(entry['algorithm'])) {
+    throw new AppError('ALGORITHM_REFUSED', `${where()} says algorithm ${show(entry['algorithm'])}, but serialization.hash_type is ${algorithm}`);
+  }
+  const digest = typeof entry['digest'] === 'string' ? hexDigest(entry['digest'], HASH_BYTES[algorithm]) : undefined;
+  if (digest === undefined) throw malformed(`${where()} has no lower-case hexadecimal ${algorithm} digest`);
+  return { name, digest };
 }
 
-function orderedFiles(resources: readonly Resource[], serialization: Serialization): readonly ManifestFile[] {
+function* digestsOf(resources: Resources): Iterable<HexDigest> {
+  for (const { digest } of resources) yield digest;
+}
+
+function wholeFiles(resources: Resources, { algorithm }: { readonly algorithm: HashAlgorithm }): readonly ManifestFile[] {
+  const single = resources.length === 1;
+  return Array.from(resources, ({ name, digest }): ManifestFile => ({ path: pathOf(name, single), algorithm, parts: [{ range: 'whole', digest }] }));
+}
+
+function orderedFiles(resources: Resources, serialization: Serialization): readonly ManifestFile[] {
   const files = wholeFiles(resources, serialization);
   checkOrder(
     files.map((f) => f.path),

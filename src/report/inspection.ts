@@ -21,8 +21,11 @@ const UNVERIFIED = 'UNVERIFIED: nobody has checked this signature. Whoever made 
 const HOW = 'Give --public-key, --ca, or --identity with --issuer to check it.';
 const VERIFIED = 'VERIFIED: the signature holds with the trust given. The files of the model were not looked at: that is what verify does.';
 
-/** For people. The verdict stands above and below: long file lists scroll. */
-export function inspectionText(facts: InspectionFacts): string {
+/** Lines of files that make one piece of text. */
+const LINES = 1000;
+
+/** For people, in pieces: a list of files can be long. The verdict stands above and below, as such lists scroll. */
+export function* inspectionText(facts: InspectionFacts): Iterable<string> {
   const { manifest } = facts;
   const verdict = facts.signer === undefined ? `*** ${UNVERIFIED} ***\n*** ${HOW} ***` : `*** ${VERIFIED} ***`;
   const rows: [string, string][] = [
@@ -38,8 +41,14 @@ export function inspectionText(facts: InspectionFacts): string {
     ['files', `${manifest.files.length}`],
   ];
   const mark = facts.signer === undefined ? '? ' : '  ';
-  const files = manifest.files.map((file) => `${mark}  ${file.parts.map((part) => part.digest)[0]}${shardNote(file)}  ${printable(file.path)}`);
-  return [verdict, ...rows.map(([name, value]) => `${mark}${name.padEnd(12)} ${value}`), ...files, verdict, ''].join('\n');
+  const line = (file: ManifestFile): string => `${mark}  ${file.parts[0].digest}${shardNote(file)}  ${printable(file.path)}`;
+  yield [verdict, ...rows.map(([name, value]) => `${mark}${name.padEnd(12)} ${value}`), ''].join('\n');
+  for (let i = 0; i < manifest.files.length; i += LINES)
+    yield `${manifest.files
+      .slice(i, i + LINES)
+      .map(line)
+      .join('\n')}\n`;
+  yield `${verdict}\n`;
 }
 
 /** For machines: `verified` first. */

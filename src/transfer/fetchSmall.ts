@@ -40,22 +40,23 @@ export async function readSmallFile(path: string, maxBytes: number, links: 'refu
     const stat = await file.stat();
     if (!stat.isFile()) throw new AppError('FILE_TYPE', `'${name}' is not a regular file`, { context: { path: name } });
     if (stat.size > maxBytes) throw tooLarge(name, stat.size, maxBytes);
-    return await readCapped(file, name, maxBytes);
+    return await readCapped(file, name, stat.size, maxBytes);
   } catch (cause) {
     throw cause instanceof AppError ? cause : fileError(cause, name);
   }
 }
 
-/** Not by the length that stat told: the file may grow meanwhile, or be one of those that say 0. */
-async function readCapped(file: FileHandle, name: string, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+/** `expected` is only where to begin: the file may grow meanwhile, or be one of those that say 0. */
+async function readCapped(file: FileHandle, name: string, expected: number, maxBytes: number): Promise<Buffer> {
+  // One byte more than expected, or the end would not be seen without making room for more.
+  let bytes = Buffer.allocUnsafe(Math.max(expected + 1, 4096));
   let length = 0;
   for (;;) {
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(64 * 1024));
-    if (bytesRead === 0) return Buffer.concat(chunks);
-    chunks.push(buffer.subarray(0, bytesRead));
+    const { bytesRead } = await file.read(bytes, length);
+    if (bytesRead === 0) return bytes.subarray(0, length);
     length += bytesRead;
     if (length > maxBytes) throw tooLarge(name, length, maxBytes);
+    if (length === bytes.length) bytes = Buffer.concat([bytes], 2 * length);
   }
 }
 

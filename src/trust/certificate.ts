@@ -2,7 +2,7 @@
 import { isNonEmpty, type NonEmpty } from '../base/brands.ts';
 import { AppError, type ErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import { type Envelope, preAuthEncoding, preAuthEncodingV020 } from '../oms/dsse.ts';
+import { type Envelope, preAuthEncodingV020, preAuthPieces } from '../oms/dsse.ts';
 import { curveOf, keyFingerprint, verifyEcdsa } from './ecdsa.ts';
 import { type PathResult, validatePath } from './path.ts';
 import { type TimestampVerdict, verifyTimestamp } from './timestamp.ts';
@@ -123,7 +123,7 @@ function outdated(leaf: Certificate, certificate: Certificate, at: Date, meaning
 
 /** model_signing v0.2.0 signed a defective encoding, with SHA-256 on every curve (OMS §11.2(4)); readManifest limits what it may say. */
 function signatureEncoding(envelope: Envelope, leaf: Certificate): VerifiedPayload['encoding'] | undefined {
-  if (verifyEcdsa(preAuthEncoding(envelope), leaf.key, envelope.signature)) return 'DSSEv1';
+  if (verifyEcdsa(preAuthPieces(envelope), leaf.key, envelope.signature)) return 'DSSEv1';
   if (envelope.payload.length > MAX_V020_BYTES) return undefined;
   return verifyEcdsa(preAuthEncodingV020(envelope), leaf.key, envelope.signature, 'sha256') ? 'v0.2.0' : undefined;
 }

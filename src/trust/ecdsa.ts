@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { createHash, createPublicKey, createVerify, type KeyObject, sign } from 'node:crypto';
 import type { HexDigest } from '../base/brands.ts';
 import { AppError } from '../base/errors.ts';
 import type { Curve } from './trust.ts';
@@ -16,12 +16,14 @@ export function curveOf(key: KeyObject): Curve {
   return registered(key).curve;
 }
 
-/** Whether `signature` (DER) is ECDSA over `data` with the hash that belongs to the key's curve, or with `hash`. */
-export function verifyEcdsa(data: Buffer, key: KeyObject, signature: Buffer, hash = registered(key).hash): boolean {
+/** Whether `signature` (DER) is ECDSA over `data`, or over its pieces in a row, with the hash that belongs to the key's curve, or with `hash`. */
+export function verifyEcdsa(data: Buffer | readonly Buffer[], key: KeyObject, signature: Buffer, hash = registered(key).hash): boolean {
   registered(key);
   try {
+    const verify = createVerify(hash);
+    for (const piece of Buffer.isBuffer(data) ? [data] : data) verify.update(piece);
     // OpenSSL encodes what it has read again and compares: one signature has one encoding.
-    return verify(hash, data, { key, dsaEncoding: 'der' }, signature);
+    return verify.verify({ key, dsaEncoding: 'der' }, signature);
   } catch {
     return false;
   }

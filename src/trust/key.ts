@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import { preAuthEncoding } from '../oms/dsse.ts';
+import { preAuthPieces } from '../oms/dsse.ts';
 import { verifyEcdsa } from './ecdsa.ts';
 import { mintVerifiedPayload, type SignatureVerifier, type Signer } from './trust.ts';
 
@@ -12,7 +12,7 @@ import { mintVerifiedPayload, type SignatureVerifier, type Signer } from './trus
 export const verifyWithKey: SignatureVerifier<'key'> = async ({ envelope, material }, { keys, timestampAuthorities = [] }, now) => {
   // The hint is unsigned. It can only exclude keys, so that a bundle says plainly which key it wants.
   const candidates = material.hint === undefined ? keys : keys.filter((k) => k.fingerprint === material.hint);
-  const signed = preAuthEncoding(envelope);
+  const signed = preAuthPieces(envelope);
   const key = candidates.find((k) => verifyEcdsa(signed, k.key, envelope.signature));
   if (key !== undefined) {
     const times = timestampAuthorities.length === 0 ? [] : await (await import('./timestamp.ts')).provenTimes(material, envelope, timestampAuthorities, now);

@@ -5,7 +5,7 @@ import type { X509Certificate } from '@sigstore/core';
 import { type SignedEntity, type TrustMaterial, VerificationError, Verifier } from '@sigstore/verify';
 import { AppError, type ErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
-import { type Envelope, preAuthEncoding } from '../oms/dsse.ts';
+import { type Envelope, preAuthPieces } from '../oms/dsse.ts';
 import type { JsonObject } from '../oms/json.ts';
 import { distinguishedName } from './distinguishedName.ts';
 import { curveOf, keyFingerprint, verifyEcdsa } from './ecdsa.ts';
@@ -101,19 +101,21 @@ function readTimestamp(der: Buffer): Extract<Timestamp, { $case: 'timestamp-auth
 
 /** What the library asks about the envelope. Its own class knows SHA-256 only, OMS lets the curve choose. */
 function signatureContent(envelope: Envelope): SignedEntity['signature'] {
-  const signed = preAuthEncoding(envelope);
+  const signed = preAuthPieces(envelope);
   return {
     signature: envelope.signature,
     compareSignature: (signature) => envelope.signature.equals(signature),
-    compareDigest: (digest) => sha(256, envelope.payload).equals(digest),
+    compareDigest: (digest) => sha(256, [envelope.payload]).equals(digest),
     // Rekor v2 hashes with the algorithm of the key.
     compareSignedDigest: (digest) => ([256, 384, 512] as const).some((bits) => digest.length * 8 === bits && sha(bits, signed).equals(digest)),
     verifySignature: (key) => verifyEcdsa(signed, key, envelope.signature),
   };
 }
 
-function sha(bits: 256 | 384 | 512, data: Buffer): Buffer {
-  return createHash(`sha${bits}`).update(data).digest();
+function sha(bits: 256 | 384 | 512, pieces: readonly Buffer[]): Buffer {
+  const hash = createHash(`sha${bits}`);
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest();
 }
 
 /** A log vouches for its time only with a signed promise (Rekor v1); entries of Rekor v2 have none. */

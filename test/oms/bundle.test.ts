@@ -146,6 +146,41 @@ describe('the envelope', () => {
     },
   );
 
+  it('is decoded in pieces as if it were one', () => {
+    const payload = (text: string) => edited((b) => Object.assign(b.dsseEnvelope, { payload: text })).envelope.payload;
+    for (const length of [49_151, 49_152, 49_153, 98_303, 98_304, 98_305]) {
+      const bytes = Buffer.alloc(length, 'any content');
+      const text = bytes.toString('base64');
+      expect(payload(text).equals(bytes)).toBe(true);
+      for (const at of [65_535, 65_536, text.length - 1]) {
+        for (const wrong of ['=', '-', ' ', '\n', 'ä', '\u0141', '\\']) {
+          const changed = text.slice(0, at) + wrong + text.slice(at + 1);
+          // '=' in place of the last letter can be another right text.
+          if (Buffer.from(changed, 'base64').toString('base64') !== changed) expect(() => payload(changed)).toThrow(malformed(/payload is not base64/));
+        }
+        expect(() => payload(`${text.slice(0, at)}=${text.slice(at)}`)).toThrow(malformed(/payload is not base64/));
+      }
+    }
+    const [a, b] = [Buffer.alloc(49_151, 'a').toString('base64'), Buffer.alloc(3, 'b').toString('base64')];
+    expect(a.endsWith('=') && a.length === 65_536).toBe(true);
+    expect(() => payload(a + b)).toThrow(malformed(/payload is not base64/));
+  });
+
+  it('may be written with escapes', () => {
+    const text = SIGNED.toString();
+    const payload = (JSON.parse(text) as Bundle).dsseEnvelope['payload'] as string;
+    const escaped = text.replace(payload, `\\u${payload.charCodeAt(0).toString(16).padStart(4, '0')}${payload.slice(1).replaceAll('/', '\\/')}`);
+    expect(parseBundle(Buffer.from(escaped))).toStrictEqual(parseBundle(SIGNED));
+    const long = text.replace(payload, Buffer.alloc(60_000, 0xff).toString('base64').replaceAll('/', '\\/'));
+    expect(parseBundle(Buffer.from(long)).envelope.payload.equals(Buffer.alloc(60_000, 0xff))).toBe(true);
+  });
+
+  it('goes to the Sigstore library whole', () => {
+    const bundle = JSON.parse(SIGNED.toString()) as Bundle;
+    bundle.verificationMaterial = { certificate: certificate('x'), tlogEntries: [{}] };
+    expect(parseBundle(Buffer.from(JSON.stringify(bundle))).material).toMatchObject({ kind: 'sigstore', bundle });
+  });
+
   it('takes base64 exactly when it is what encoding its bytes gives', () => {
     const base64ish = fc.array(fc.constantFrom(...'ABab01+/-_= \n'), { minLength: 1, maxLength: 9 }).map((c) => c.join(''));
     fc.assert(
