@@ -84,7 +84,6 @@ const DANGERS: readonly { readonly what: string; readonly pattern: RegExp; reado
     pattern: /\bJSON\.parse\(/,
     allowed: {
       'oms/json.ts': 'counts values and depth first',
-      'oms/jsonScan.ts': 'one name of a document whose length is capped',
       'formats/json.ts': 'counts depth and length first',
       'report/read.ts': 'a report of at most 128 MiB that its user names',
       'store/owner.ts': 'at most 4096 bytes of a private directory',

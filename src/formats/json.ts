@@ -20,9 +20,8 @@ export function parseJson(bytes: Uint8Array, dialect: Dialect): unknown {
   } catch {
     throw new Defect('is not valid UTF-8');
   }
-  if (dialect === 'strict') refuseTwice(text);
-  else if (/\b(?:NaN|Infinity)\b/.test(text))
-    text = text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\b(?:NaN|Infinity)\b/g, (token) => (token.startsWith('"') ? token : 'null'));
+  if (dialect === 'strict') refuseDoubtfulNames(text);
+  else text = normalised(text);
   try {
     return JSON.parse(text);
   } catch {
@@ -30,8 +29,22 @@ export function parseJson(bytes: Uint8Array, dialect: Dialect): unknown {
   }
 }
 
-/** Parsers disagree on which of two members counts. Members are compared as they are written, after their escapes. */
-function refuseTwice(text: string): void {
+/** What Python's reader takes beyond JSON becomes null, and names are written plainly: V8 13 may misread those that are not, and hide what they ask for. */
+function normalised(text: string): string {
+  if (!text.includes('\\u') && !/\b(?:NaN|Infinity)\b/.test(text)) return text;
+  return text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\b(?:NaN|Infinity)\b/g, (token) => (token.startsWith('"') ? unescaped(token) : 'null'));
+}
+
+/** The same string without the escapes that need not be: of all but control characters, quotes, backslashes and halves of pairs. */
+function unescaped(token: string): string {
+  if (!token.includes('\\u')) return token;
+  return token.replace(/\\(?:u(?!00[01]|0022|005[cC]|[dD][89a-fA-F])([0-9a-fA-F]{4})|[\s\S])/g, (sequence, hex: string | undefined) =>
+    hex === undefined ? sequence : String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+}
+
+/** Parsers disagree on which of two members counts, and V8 13 may misread a name that is written with escapes. */
+function refuseDoubtfulNames(text: string): void {
   const open: (Set<string> | undefined)[] = [];
   // A text that does not end reaches to the end: else it would be looked for anew from each quote in it.
   const tokens = /"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"(\s*:)?|\\?$)|[{}[\]]/g;
@@ -41,18 +54,10 @@ function refuseTwice(text: string): void {
       open.push(token === '{' ? new Set() : undefined);
     } else if (token === '}' || token === ']') open.pop();
     else if (colon !== undefined) {
-      const name = unescapeName(token.slice(0, -colon.length));
+      const name = token.slice(0, -colon.length);
+      if (name.includes('\\')) throw new Defect(`has a name that is written with an escape: ‘${name.slice(1, 81)}’`);
       if (open.at(-1)?.has(name)) throw new Defect(`names ‘${name.slice(0, 80)}’ twice`);
       open.at(-1)?.add(name);
     }
-  }
-}
-
-function unescapeName(token: string): string {
-  if (!token.includes('\\')) return token;
-  try {
-    return JSON.stringify(JSON.parse(token));
-  } catch {
-    return token;
   }
 }

@@ -43,7 +43,9 @@ export function scanJson(bytes: Buffer, maxValues: number, apart?: Apart): Scann
       case 0x3a: {
         const names = open.at(-1);
         if (names === undefined || lastStart < 0) break;
-        const name = unescapeName(bytes.toString('utf8', lastStart, lastEnd));
+        const name = bytes.toString('utf8', lastStart, lastEnd);
+        // JSON.parse of V8 13 may give such a member the name that stands in the text: which one depends on what the process has parsed before.
+        if (name.includes('\\')) return { kind: 'problem', problem: `the name of member '${printable(name, 80)}' is written with an escape` };
         if (names.has(name)) return { kind: 'problem', problem: `member '${printable(name, 80)}' appears twice` };
         names.add(name);
         path[path.length - 1] = name;
@@ -104,13 +106,4 @@ function endOfString(bytes: Buffer, start: number): number {
     if (bytes[i] === 0x5c) i++;
   }
   return bytes.length;
-}
-
-function unescapeName(raw: string): string {
-  if (!raw.includes('\\')) return raw;
-  try {
-    return JSON.parse(`"${raw}"`) as string;
-  } catch {
-    return raw;
-  }
 }

@@ -36,7 +36,8 @@ describe('safetensors', () => {
     ['tensors beyond the end', { a: tensor(0, 32) }, /32 bytes/],
     ['a size that is not its shape’s', { a: { dtype: 'F32', shape: [2], data_offsets: [0, 16] } }, /size of its shape/],
     ['an unknown dtype', { a: { dtype: 'X', shape: [16], data_offsets: [0, 16] } }, /dtype/],
-    ['a name twice', '{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"\\u0061":{}}', /twice/],
+    ['a name twice', '{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"a":{}}', /twice/],
+    ['a name that is written with an escape', '{"\\u0061":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}', /written with an escape/],
   ])('with %s are malformed', async (_, header, message) => {
     expect(defects(await look(safetensors(header)))).toEqual([expect.stringMatching(message)]);
   });

@@ -56,7 +56,7 @@ describe('a bundle', () => {
       text.replace('"signatures":', '"payload":"e30=","signatures":'),
       text.replace('"sig":', '"\\u0073ig":"AAAA","sig":'),
     ];
-    for (const bundle of twice) expect(() => parseBundle(Buffer.from(bundle))).toThrow(malformed(/appears twice/));
+    for (const bundle of twice) expect(() => parseBundle(Buffer.from(bundle))).toThrow(malformed(/appears twice|written with an escape/));
     expect(() => parseBundle(Buffer.from(`${text}\n`))).not.toThrow();
   });
 
