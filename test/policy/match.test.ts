@@ -86,6 +86,38 @@ describe('a source pattern', () => {
   });
 });
 
+describe('the text of a source pattern', () => {
+  it.each([
+    ['x://a', 'must begin with a scheme: s3, https, http, hf, file, pvc or *, and ://'],
+    ['x s3://a', 'must begin with a scheme: s3, https, http, hf, file, pvc or *, and ://'],
+    [`s3://${'a'.repeat(996)}`, 'is longer than 1000 characters'],
+    ['s3://a/.', "has a component '.' or '..', or '**' together with something else"],
+    ['*://**/x', "with any scheme must be '*://**'"],
+    ['file://host/x', 'must be file:///path'],
+    ['s3:///x', 'has no host or bucket'],
+    ['s3://a//b', "has an empty component ('//')"],
+    ['s3://**/x', "has '**' for the host; write *"],
+    ['http://A.example.com/x', 'has a host that is not lower-case, or a wildcard that is not its first label'],
+    ['https://[::1]evil/x', 'has a host that is not lower-case, or a wildcard that is not its first label'],
+  ])('%s is told what is wrong', (text, problem) => {
+    expect(parseSourcePattern(text)).toBe(problem);
+  });
+
+  it.each([
+    ['*://**', { scheme: '*', host: '**', path: [] }],
+    ['s3://**', { scheme: 's3', host: '**', path: [] }],
+    ['s3://A/x/', { scheme: 's3', host: 'A', path: ['x'] }],
+    ['hf://Meta/Llama', { scheme: 'hf', host: 'meta', path: ['Llama'] }],
+    ['file:///a/b', { scheme: 'file', host: '', path: ['a', 'b'] }],
+    ['https://*.[::1]:8443/x', { scheme: 'https', host: '*.[::1]:8443', path: ['x'] }],
+    ['https://[fe80::1]/x', { scheme: 'https', host: '[fe80::1]', path: ['x'] }],
+    ['http://*/x', { scheme: 'http', host: '*', path: ['x'] }],
+    [`s3://${'a'.repeat(995)}`, { scheme: 's3', host: 'a'.repeat(995), path: [] }],
+  ])('%s is taken apart', (text, parts) => {
+    expect(parseSourcePattern(text)).toEqual({ text, ...parts });
+  });
+});
+
 describe('a file glob', () => {
   it('without a slash is about the last component, and stars stay within one', () => {
     expect(matchesName('*.py', 'a/b/x.py')).toBe(true);
