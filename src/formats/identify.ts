@@ -11,6 +11,7 @@ import { externalData, recogniseProtobuf } from './onnx.ts';
 import type { WalkBudget } from './pickle.ts';
 import { judgePickle, searchPickles } from './pickleFile.ts';
 import { checkSafetensors, looksLikeSafetensors } from './safetensors.ts';
+import { looksLikeTar } from './tarHead.ts';
 import { judgeGraph } from './tensorflow.ts';
 import { judgeText } from './text.ts';
 
@@ -70,8 +71,7 @@ async function judgeMain(source: ByteSource, name: string, depth: number, budget
     if (inside !== undefined) return inside;
   }
   if (head.toString('latin1', 0, 4) === 'PK\x03\x04') return judgeZip(source, depth, budget);
-  const tar = await import('./tar.ts');
-  if (await tar.looksLikeTar(source)) return checkedMembers('tar', () => judgeTar(source, depth, budget));
+  if (await looksLikeTar(source)) return checkedMembers('tar', () => judgeTar(source, depth, budget));
   if (pickle) return /\.pyw?$/i.test(name) ? [{ kind: 'format', format: 'python' }] : undefined;
   const text = await judgeText(source, name);
   if (text !== undefined) return text;
@@ -156,7 +156,6 @@ function isFound(format: Format, found: readonly Finding[]): boolean {
 /** A tar begins with the name of its first member, which may look like anything. */
 async function judgeHiddenTar(source: ByteSource, depth: number, budget: Budget, found: readonly Finding[]): Promise<readonly Finding[]> {
   if (isFound('tar', found)) return [];
-  const { looksLikeTar } = await import('./tar.ts');
   return (await looksLikeTar(source)) ? checkedMembers('tar', () => judgeTar(source, depth, budget)) : [];
 }
 

@@ -8,10 +8,8 @@ const MAX_EXTENSION_BYTES = 1024 * 1024;
 
 export type TarMember = { readonly name: string; readonly start: number; readonly sizeBytes: number };
 
-/** Whether the first block is a header whose checksum is right. */
-export async function looksLikeTar(source: ByteSource): Promise<boolean> {
-  if (source.sizeBytes < BLOCK_BYTES) return false;
-  const block = await readExactly(source, 0, BLOCK_BYTES, 'the first header');
+/** Whether the block is a header whose checksum is right. */
+export function isHeader(block: Buffer): boolean {
   try {
     const header = new Header(block);
     return header.cksumValid && !header.nullBlock;
