@@ -48,15 +48,39 @@ describe('a sigstore signer', () => {
   });
 });
 
+describe('a key signer', () => {
+  const spec = '{ key: /key.pub }';
+  const byKey: Signer = { kind: 'key', fingerprint: digestOf('k'), curve: 'P-256' };
+
+  it('is whoever signed with the key method: which key it was is checked with the signature', () => {
+    expect(problem(spec, byKey)).toBeUndefined();
+    expect(problem(spec, certificate('CN=x', []))).toBe('signed with the certificate method, not the key method');
+    expect(problem(spec, keyless('x'))).toBe('signed with the sigstore method, not the key method');
+    expect(problem('{ certificate: { roots: /ca.pem, anySigner: true } }', byKey)).toBe('signed with the key method, not the certificate method');
+  });
+});
+
 describe('a certificate signer', () => {
   const spec = '{ certificate: { roots: /ca.pem, names: [a@example.com, b@example.com], subject: CN=lab, eku: codeSigning } }';
   const CODE_SIGNING = '1.3.6.1.5.5.7.3.3';
 
   it('is known by name, subject and usage together', () => {
     expect(problem(spec, certificate('CN=lab', ['b@example.com'], [CODE_SIGNING]))).toBeUndefined();
-    expect(problem(spec, certificate('CN=lab', ['c@example.com'], [CODE_SIGNING]))).toMatch(/certificate is for/);
-    expect(problem(spec, certificate('CN=other', ['b@example.com'], [CODE_SIGNING]))).toMatch(/subject is/);
-    expect(problem(spec, certificate('CN=lab', ['b@example.com']))).toMatch(/lacks the extended key usage/);
+    expect(problem(spec, certificate('CN=lab', ['x@example.com', 'a@example.com'], [CODE_SIGNING, '1.2']))).toBeUndefined();
+    expect(problem(spec, certificate('CN=lab', ['c@example.com'], [CODE_SIGNING]))).toBe(
+      "the certificate is for 'c@example.com', not for 'a@example.com' or 'b@example.com'",
+    );
+    expect(problem(spec, certificate('CN=lab', [], [CODE_SIGNING]))).toMatch(/^the certificate is for nobody, not for/);
+    expect(problem(spec, certificate('CN=other', ['b@example.com'], [CODE_SIGNING]))).toBe("the subject is 'CN=other', not 'CN=lab'");
+    const { purposes: _purposes, ...unknown } = certificate('CN=lab', ['b@example.com']) as Extract<Signer, { kind: 'certificate' }>;
+    for (const signer of [certificate('CN=lab', ['b@example.com']), unknown])
+      expect(problem(spec, signer)).toBe(`the certificate lacks the extended key usage ${CODE_SIGNING}`);
+  });
+
+  it('needs no name and no subject where the policy names none', () => {
+    expect(problem('{ certificate: { roots: /ca.pem, anySigner: true } }', certificate('', []))).toBeUndefined();
+    expect(problem('{ certificate: { roots: /ca.pem, subject: CN=lab } }', certificate('CN=lab', []))).toBeUndefined();
+    expect(problem('{ certificate: { roots: /ca.pem, names: [a@example.com] } }', certificate('', ['a@example.com']))).toBeUndefined();
   });
 });
 
