@@ -2,14 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setMaxListeners } from 'node:events';
 import { basename } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { AppError, asAppError, EXIT, exitCodeOf, serialiseError } from './base/errors.ts';
 import { GRACE_MS, leave } from './cli/leave.ts';
 import type { Host } from './cli/run.ts';
 
-// The space for new objects does not grow: what is read of a large manifest stays, and what is made for each file of many is soon garbage.
-// Costs no time that could be measured, and spares 30 to 60 MiB (docs/performance.md).
-setFlagsFromString('--semi-space-growth-factor=1');
 process.exitCode = await main();
 
 async function main(): Promise<number> {

@@ -15,6 +15,7 @@ type Spot = { readonly holder: Json; readonly name: string; readonly path: strin
 /** Decided otherwise than the reference: the changes, what we do about them, and the subject of the line in docs/oms-decisions.md. */
 const DECIDED: readonly { readonly changes: RegExp; readonly we: 'refuse' | 'accept'; readonly subject: string }[] = [
   { changes: /: a member twice$/, we: 'refuse', subject: 'Duplicate JSON members' },
+  { changes: /: escaped letters in names$/, we: 'refuse', subject: 'Names of JSON members that are written with an escape' },
   { changes: /^statement: a byte order mark$/, we: 'refuse', subject: 'Encoding of the payload' },
   { changes: /^statement\.predicate\.resources\.#\.digest: (?:is in upper case|has a blank)/, we: 'refuse', subject: 'Upper-case hex' },
   { changes: /^statement\.predicate\.resources: (?:is in reverse order|has its first entry twice)/, we: 'refuse', subject: 'Order of resources' },
@@ -103,7 +104,9 @@ function changed(document: Json, what: string, rng: Random): { readonly text: st
 
 const SPELLINGS: Readonly<Record<string, (document: Json) => string>> = {
   'other blanks': (document) => `\n${JSON.stringify(document, undefined, 3)}\r\n`,
-  'escaped letters': (document) => JSON.stringify(document).replaceAll('a', '\\u0061'),
+  'escaped letters in names': (document) => JSON.stringify(document).replaceAll('a', '\\u0061'),
+  'escaped letters in values': (document) =>
+    JSON.stringify(document).replace(/"[^"]*"(:?)/g, (text, colon) => (colon === ':' ? text : text.replaceAll('a', '\\u0061'))),
   'members in another order': (document) => JSON.stringify(Object.fromEntries(Object.entries(document).reverse())),
   'a member twice': (document) => JSON.stringify(document).replace(/^\{("[^"]+":)/, '{$1null,$1'),
   'a byte order mark': (document) => `\ufeff${JSON.stringify(document)}`,
