@@ -9,19 +9,16 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** How a reader of JSON is meant to be: as `python`, which also takes NaN and Infinity; or `strict`, with no member named twice in one object. */
-export type Dialect = 'python' | 'strict';
-
-/** @throws Defect */
-export function parseJson(bytes: Uint8Array, dialect: Dialect): unknown {
+/** JSON that every reader understands alike. @throws Defect, also for a member named twice, a name with escapes, or more than 64 levels */
+export function parseStrictJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
-    text = utf8.decode(bytes);
+    // Headers are padded with blanks.
+    text = utf8.decode(bytes).trimEnd();
   } catch {
     throw new Defect('is not valid UTF-8');
   }
-  if (dialect === 'strict') refuseDoubtfulNames(text);
-  else text = normalised(text);
+  refuseDoubtfulNames(text);
   try {
     return JSON.parse(text);
   } catch {
@@ -29,8 +26,8 @@ export function parseJson(bytes: Uint8Array, dialect: Dialect): unknown {
   }
 }
 
-/** What Python's reader takes beyond JSON becomes null, and names are written plainly: V8 13 may misread those that are not, and hide what they ask for. */
-function normalised(text: string): string {
+/** What only Python's reader takes becomes null, and no escape hides what a text says. */
+export function plainJson(text: string): string {
   if (!text.includes('\\u') && !/\b(?:NaN|Infinity)\b/.test(text)) return text;
   return text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\b(?:NaN|Infinity)\b/g, (token) => (token.startsWith('"') ? unescaped(token) : 'null'));
 }

@@ -1,50 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isObject, type JsonObject } from './json.ts';
+import type { JsonValue } from './jsonMembers.ts';
 
-/** What tells a loader to run code: that comes with the model, or that a configuration names. Undefined when nothing does. */
-export function codeInJson(root: unknown): string | undefined {
-  const open: unknown[] = [root];
-  for (let value = open.pop(); value !== undefined; value = open.pop()) {
-    // A vocabulary has hundred thousands of members: no list is made of them, and those with nothing inside are not kept for later.
-    if (Array.isArray(value)) {
-      for (const item of value) if (holdsMore(item)) open.push(item);
-    } else if (isObject(value)) {
-      for (const key in value) {
-        const member = value[key];
-        const code = codeInMember(key, member);
-        if (code !== undefined) return code;
-        if (holdsMore(member)) open.push(member);
-      }
-      const code = codeInShape(value);
-      if (code !== undefined) return code;
-    }
+/** The members that a loader may take for a request to run something. */
+export const CODE_NAMES = [
+  ...['auto_map', 'custom_pipelines', 'custom_pipeline', '_target_', 'trust_remote_code', '_class_name', 'class_name', 'parent_library', 'chat_template'],
+  ...['idx', 'type', 'module', 'cells', 'nbformat'],
+] as const;
+
+/** What tells a loader to run code, in one object: code that comes with the model, or that a configuration names. `members`: those of `CODE_NAMES`. */
+export function codeInMembers(members: ReadonlyMap<string, JsonValue>): string | undefined {
+  for (const [name, value] of members) {
+    const code = codeInMember(name, value);
+    if (code !== undefined) return code;
   }
-  return undefined;
-}
-
-function holdsMore(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
+  return codeInShape(members);
 }
 
 /** Members that Transformers, Diffusers, PEFT, Keras and Hydra look for. */
-function codeInMember(key: string, member: unknown): string | undefined {
-  if (key === 'auto_map' || key === 'custom_pipelines' || key === 'custom_pipeline' || key === '_target_') return `has ‘${key}’`;
-  if (key === 'trust_remote_code' && member !== false) return `has ‘${key}’`;
-  // Diffusers: the file and the class of a pipeline of the model's own.
-  if (key === '_class_name' && Array.isArray(member)) return 'has a pipeline of its own';
-  if (key === 'class_name' && (member === 'Lambda' || member === '__lambda__')) return 'has a Keras layer of code';
-  if (key === 'parent_library' && typeof member === 'string' && !member.startsWith('transformers.')) return `imports ${member.slice(0, 80)}`;
-  if (key === 'chat_template' && codeInTemplate(JSON.stringify(member) ?? '') !== undefined) return 'has a chat template that reaches for Python';
-  return undefined;
+function codeInMember(name: string, value: JsonValue): string | undefined {
+  switch (name) {
+    case 'auto_map':
+    case 'custom_pipelines':
+    case 'custom_pipeline':
+    case '_target_':
+      return `has ‘${name}’`;
+    case 'trust_remote_code':
+      return value.json() === 'false' ? undefined : `has ‘${name}’`;
+    case '_class_name':
+      // Diffusers: the file and the class of a pipeline of the model's own.
+      return value.kind === 'list' ? 'has a pipeline of its own' : undefined;
+    case 'class_name':
+      return ['Lambda', '__lambda__'].includes(textOf(value) ?? '') ? 'has a Keras layer of code' : undefined;
+    case 'parent_library':
+      return importOutside(textOf(value), 'transformers.');
+    case 'chat_template':
+      return !value.isWithin && codeInTemplate(value.json()) !== undefined ? 'has a chat template that reaches for Python' : undefined;
+    default:
+      return undefined;
+  }
 }
 
 /** Members that mean something together: notebooks, modules of Sentence Transformers, Keras' registered names. */
-function codeInShape(object: JsonObject): string | undefined {
-  const { idx, type, module, class_name: className, cells, nbformat } = object;
-  if (Array.isArray(cells) && nbformat !== undefined) return 'is a notebook';
-  if (idx !== undefined && typeof type === 'string' && !type.startsWith('sentence_transformers.')) return `imports ${type.slice(0, 80)}`;
-  if (typeof module === 'string' && typeof className === 'string' && !isOfKeras(module, className)) return `imports ${module.slice(0, 80)}`;
-  return undefined;
+function codeInShape(members: ReadonlyMap<string, JsonValue>): string | undefined {
+  if (members.get('cells')?.kind === 'list' && members.has('nbformat')) return 'is a notebook';
+  const outside = members.has('idx') ? importOutside(textOf(members.get('type')), 'sentence_transformers.') : undefined;
+  if (outside !== undefined) return outside;
+  const [module, className] = [textOf(members.get('module')), textOf(members.get('class_name'))];
+  return module === undefined || className === undefined || isOfKeras(module, className) ? undefined : `imports ${module.slice(0, 80)}`;
+}
+
+function importOutside(module: string | undefined, home: string): string | undefined {
+  return module === undefined || module.startsWith(home) ? undefined : `imports ${module.slice(0, 80)}`;
+}
+
+function textOf(value: JsonValue | undefined): string | undefined {
+  return value?.kind === 'text' ? `${JSON.parse(value.json())}` : undefined;
 }
 
 /** Functions are looked up by name in any module but `builtins`, which stands for Keras' own lists of them; classes begin with a capital. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ByteSource, readExactly, readHead } from './byteSource.ts';
 import { Defect } from './finding.ts';
-import { isObject, parseJson } from './json.ts';
+import { isObject, parseStrictJson } from './json.ts';
 
 /** As the reference library: a longer header would only serve to exhaust memory. It also has to fit what is read at once here. */
 const MAX_HEADER_BYTES = 64 * 1024 * 1024;
@@ -41,7 +41,7 @@ export async function looksLikeSafetensors(source: ByteSource): Promise<boolean>
 export async function checkSafetensors(source: ByteSource): Promise<void> {
   const headerBytes = Number((await readExactly(source, 0, 8, 'the header’s length')).readBigUInt64LE());
   if (headerBytes > MAX_HEADER_BYTES) throw new Defect(`the header has ${headerBytes} bytes, more than ${MAX_HEADER_BYTES}`);
-  const header = parseJson(await readExactly(source, 8, headerBytes, 'the header'), 'strict');
+  const header = parseStrictJson(await readExactly(source, 8, headerBytes, 'the header'));
   if (!isObject(header)) throw new Defect('the header is no JSON object');
   const ranges = Object.entries(header).flatMap(([name, value]) => (name === '__metadata__' ? checkMetadata(value) : [range(name, value)]));
   ranges.sort((a, b) => a.begin - b.begin || a.end - b.end);

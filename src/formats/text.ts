@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ByteSource } from './byteSource.ts';
+import { type ByteSource, readExactly } from './byteSource.ts';
 import { Defect, type Finding } from './finding.ts';
-import { isObject, parseJson } from './json.ts';
+import { isObject } from './json.ts';
+import { type JsonValue, readMembers } from './jsonMembers.ts';
 import { fileBeside } from './location.ts';
-import { codeInJson, codeInTemplate, codeInYaml } from './remoteCode.ts';
+import { CODE_NAMES, codeInMembers, codeInTemplate, codeInYaml } from './remoteCode.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
@@ -39,10 +40,11 @@ function withCode(format: Finding, code: string | undefined): readonly Finding[]
 }
 
 /** The index of a model in several files names them: loaders open what it names. Files that are not there harm nobody. */
-function misleadingShards(value: unknown): readonly Finding[] {
-  const shards = isObject(value) && isObject(value['weight_map']) ? Object.values(value['weight_map']) : [];
+function misleadingShards(weightMap: JsonValue | undefined): readonly Finding[] {
+  if (weightMap?.kind !== 'object') return [];
+  const map: unknown = JSON.parse(weightMap.json());
   try {
-    for (const shard of new Set(shards)) fileBeside(typeof shard === 'string' ? shard : '');
+    for (const shard of new Set(isObject(map) ? Object.values(map) : [])) fileBeside(typeof shard === 'string' ? shard : '');
     return [];
   } catch (error) {
     if (!(error instanceof Defect)) throw error;
@@ -72,15 +74,21 @@ async function isText(source: ByteSource): Promise<boolean> {
 async function judgeJson(source: ByteSource, name: string): Promise<readonly Finding[] | undefined> {
   const named = /\.json$/i.test(name);
   if (source.sizeBytes > MAX_JSON_BYTES) return [{ kind: 'malformed', format: 'json', detail: `larger than the ${MAX_JSON_BYTES} bytes that are parsed` }];
-  let value: unknown;
+  let code: string | undefined;
+  let misleading: readonly Finding[] = [];
   try {
-    value = parseJson(await source.read(0, source.sizeBytes), 'python');
+    readMembers(await readExactly(source, 0, source.sizeBytes, 'the text'), NAMES, (members, depth) => {
+      code ??= codeInMembers(members);
+      if (depth === 0) misleading = misleadingShards(members.get('weight_map'));
+    });
   } catch (error) {
     if (!(error instanceof Defect)) throw error;
     return named ? [{ kind: 'malformed', format: 'json', detail: error.message }] : undefined;
   }
-  return [...withCode({ kind: 'format', format: 'json' }, codeInJson(value)), ...misleadingShards(value)];
+  return [...withCode({ kind: 'format', format: 'json' }, code), ...misleading];
 }
+
+const NAMES: ReadonlySet<string> = new Set([...CODE_NAMES, 'weight_map']);
 
 /** By its name whatever it holds: Python imports it by that. By its content: statements at the beginning of lines. */
 function isPython(text: string, name: string): boolean {

@@ -1,40 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { parseJson } from '../../src/formats/json.ts';
-import { formatsOf } from './look.ts';
+import { parseStrictJson, plainJson } from '../../src/formats/json.ts';
 
-const escaped = (text: string): string => [...text].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
-
-describe('names that are written with escapes', () => {
-  // V8 13 takes what stands in the text for such a name, where objects that were parsed before have led it to expect that.
-  test('are what they say, whatever was parsed before', () => {
-    parseJson(Buffer.from(String.raw`{"x":0,"\\u0061ut":1}`), 'python');
-    expect(parseJson(Buffer.from(String.raw`{"x":0,"\u0061uto_map":2}`), 'python')).toEqual({ x: 0, auto_map: 2 });
-    parseJson(Buffer.from(String.raw`{"x":1,"au\\u0074":1}`), 'python');
-    expect(parseJson(Buffer.from(String.raw`{"x":1,"au\u0074o_map":2}`), 'python')).toEqual({ x: 1, auto_map: 2 });
-  });
-
-  test('hide no request for remote code', async () => {
-    expect(await formatsOf(Buffer.from(String.raw`{"y":0,"\\u0061ut":1}`), 'first.json')).toEqual(['json']);
-    for (const text of [String.raw`{"y":0,"\u0061uto_map":2}`, `{"${escaped('auto_map')}":{}}`, `{"x":"\\"","${escaped('auto_map')}" : {"y":NaN}}`]) {
-      expect(await formatsOf(Buffer.from(text), 'config.json')).toEqual(['json', 'remote-code']);
-    }
-  });
-
-  test('change nothing else: quotes, backslashes and pairs of surrogates stay what they are', () => {
-    const value = { plain: ['"\\u0061', '\\', '"', '\u0000x', '😀', '\u2028', 'é', '\\"\\u0062'], '😀': '"\\' };
-    const text = `{"plain":${JSON.stringify(value.plain)},"\\ud83d\\ude00":"\\"\\\\"}`;
-    expect(parseJson(Buffer.from(text), 'python')).toEqual(value);
-  });
-
-  test('are refused where readers have to agree', () => {
+describe('JSON that readers have to agree on', () => {
+  test('has no names that are written with escapes', () => {
     for (const name of ['\\u0061', 'a\\u0062', '\\n'])
-      expect(() => parseJson(Buffer.from(`{"${name}":1}`), 'strict')).toThrow('has a name that is written with an escape');
-    expect(parseJson(Buffer.from('{"ab":"\\u0061"}'), 'strict')).toEqual({ ab: 'a' });
+      expect(() => parseStrictJson(Buffer.from(`{"${name}":1}`))).toThrow('has a name that is written with an escape');
+    expect(parseStrictJson(Buffer.from('{"ab":"\\u0061"}'))).toEqual({ ab: 'a' });
   });
 
-  test('make no JSON of what is none: escapes stand in strings only', () => {
-    for (const text of ['n\\u0075ll', '{"a":n\\u0075ll}', '{\\u0061:1}', '"\\u00"', '"\\U0061"', '"\\u00zz"'])
-      expect(() => parseJson(Buffer.from(text), 'python')).toThrow('is not valid JSON');
+  test('names nothing twice in one object', () => {
+    expect(() => parseStrictJson(Buffer.from('{"a":{"b":1,"c":2,"b":3}}'))).toThrow('names ‘"b"’ twice');
+    expect(parseStrictJson(Buffer.from('[{"a":{"a":"a"}},{"a":1}]'))).toEqual([{ a: { a: 'a' } }, { a: 1 }]);
+  });
+
+  test('is nested no deeper than 64 levels', () => {
+    expect(parseStrictJson(Buffer.from('['.repeat(64) + ']'.repeat(64)))).toBeDefined();
+    expect(() => parseStrictJson(Buffer.from('['.repeat(65) + ']'.repeat(65)))).toThrow('is nested deeper than 64 levels');
+  });
+
+  test('is UTF-8 and JSON, with blanks behind it', () => {
+    expect(parseStrictJson(Buffer.from('{"a":"é"}  \n '))).toEqual({ a: 'é' });
+    expect(() => parseStrictJson(Buffer.from('{"a":"\xe9"}', 'latin1'))).toThrow('is not valid UTF-8');
+    for (const text of ['', ' ', '{', '{"a"}', '{"a":NaN}', '{"a":1}x', '"']) expect(() => parseStrictJson(Buffer.from(text))).toThrow('is not valid JSON');
+  });
+});
+
+describe('plain JSON', () => {
+  test('has no escapes that need not be, and is otherwise the same: quotes, backslashes, control characters and pairs of surrogates stay', () => {
+    const value = { plain: ['"\\u0061', '\\', '"', '\u0000x', '😀', '\u2028', 'é', '\\"\\u0062'], '😀': '"\\' };
+    expect(JSON.parse(plainJson(`{"plain":${JSON.stringify(value.plain)},"\\ud83d\\ude00":"\\"\\\\"}`))).toEqual(value);
+    expect(plainJson(String.raw`{"\u0061\u00e9":"\u005f\u005c\u0022\u001f\n\\u0061"}`)).toBe(String.raw`{"aé":"_\u005c\u0022\u001f\n\\u0061"}`);
+  });
+
+  test('has null for what only Python reads', () => {
+    expect(plainJson('[NaN, Infinity,-Infinity,"NaN",1]')).toBe('[null, null,null,"NaN",1]');
   });
 });
