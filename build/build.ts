@@ -1,16 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run build`: dist/, which is all that the image ships: the bundle, and what a reader of it must be able to find out about it.
 // Nothing here depends on time, machine or folder: two builds of one commit give the same bytes (.ci/stages/image.sh compares).
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { build, type Metafile } from 'esbuild';
+import { joinChunks } from './join.ts';
 import { bundledPackages, licenceTexts } from './packages.ts';
 import { sbomOf } from './sbom.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
-/** Without a folder, nothing is written. */
+/** Without a folder, nothing is written. What is told of is what was bundled, before its pieces were joined. */
 export async function bundle(outdir?: string): Promise<Metafile> {
+  if (outdir === undefined) return bundlePieces();
+  const pieces = mkdtempSync(join(tmpdir(), 'model-gate-build-'));
+  try {
+    const metafile = await bundlePieces(pieces);
+    await joinChunks(metafile, pieces, outdir);
+    return metafile;
+  } finally {
+    rmSync(pieces, { recursive: true, force: true });
+  }
+}
+
+async function bundlePieces(outdir?: string): Promise<Metafile> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: ['src/main.ts', 'src/transfer/worker.ts', 'src/transfer/hashWorker.ts'],
