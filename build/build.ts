@@ -43,8 +43,13 @@ async function bundlePieces(outdir?: string): Promise<Metafile> {
     legalComments: 'none',
     entryNames: '[name]',
     chunkNames: '[name]-[hash]',
-    // Packages that the bundle has something of ours in place of; each file says why.
-    alias: { 'string-width': './build/stringWidth.js', y18n: './build/y18n.js', '@aws-sdk/credential-provider-process': './build/credentialProcess.js' },
+    // Modules that the bundle has something of ours in place of; each file says why.
+    alias: {
+      'string-width': './build/stringWidth.js',
+      y18n: './build/y18n.js',
+      assert: './build/assert.js',
+      '@aws-sdk/credential-provider-process': './build/credentialProcess.js',
+    },
     banner: { js: `import{createRequire}from'node:module';const require=createRequire(import.meta.url);` },
     metafile: true,
     logLevel: 'warning',

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { basename } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { AppError, CATALOGUE } from '../base/errors.ts';
 import { printable, redactUri } from '../base/redact.ts';
 import type { Address, GatePlan } from '../plan/plan.ts';
@@ -68,7 +67,7 @@ export async function readBundleAt(address: Address, plan: ReadPlan, deps: ReadD
     if (address.spec.kind === 'file') {
       // Mounted from a ConfigMap or Secret it is a link; its name says nothing, its signature everything.
       const bytes = await readSmallFile(address.spec.path, plan.limits.bundleBytes, 'follow');
-      return { bytes: withoutGrowth(bytes), uri, name: basename(address.spec.path), place: 'given' };
+      return { bytes: await withoutGrowth(bytes), uri, name: basename(address.spec.path), place: 'given' };
     }
     await using source = await openSource(address.spec, plan.source, deps.env);
     const read = await tryRead(source, { kind: 'self' }, plan, deps);
@@ -87,15 +86,15 @@ export async function readBundleAt(address: Address, plan: ReadPlan, deps: ReadD
 const LARGE_BYTES = 1024 * 1024;
 
 /** What is made of a large bundle stays, so V8 would let the space for new objects grow, by 60 MiB for 100,000 entries. At the start that would cost time. */
-function withoutGrowth(bytes: Buffer): Buffer {
-  if (bytes.length > LARGE_BYTES) setFlagsFromString('--semi-space-growth-factor=1');
+async function withoutGrowth(bytes: Buffer): Promise<Buffer> {
+  if (bytes.length > LARGE_BYTES) (await import('node:v8')).setFlagsFromString('--semi-space-growth-factor=1');
   return bytes;
 }
 
 /** The bytes, or the error that says that this candidate is not there or not ours to see. */
 async function tryRead(source: Source, ref: ObjectRef, plan: ReadPlan, deps: ReadDeps): Promise<Buffer | AppError> {
   try {
-    return withoutGrowth(await readSmall(source.http, await source.locate(ref, deps.signal), plan.limits.bundleBytes, deps.signal));
+    return await withoutGrowth(await readSmall(source.http, await source.locate(ref, deps.signal), plan.limits.bundleBytes, deps.signal));
   } catch (error) {
     if (error instanceof AppError && (isMissing(error) || error.code === 'SOURCE_DENIED')) return error;
     // A whole bucket, repository or server has nothing beside it.
