@@ -93,7 +93,7 @@ describe('skipping', () => {
     await cursor.buffer(1);
     cursor.take(5);
     cursor.skip(CHUNK * 2 - 5);
-    expect([cursor.position, cursor.has(1)]).toEqual([CHUNK * 2, false]);
+    expect([cursor.position, cursor.has(0), cursor.has(1)]).toEqual([CHUNK * 2, true, false]);
     await cursor.buffer(3);
     expect(text(cursor.take(3))).toBe('end');
     expect(reads).toEqual([
@@ -162,18 +162,23 @@ describe('a line', () => {
   });
 
   it('is found across the borders of what is read', async () => {
-    const long = 'x'.repeat(CHUNK - 2);
-    expect(await lines(`${long}\nabcd\ny`, 4, 3)).toEqual([
-      [undefined, true, CHUNK - 1],
-      ['abcd', true, CHUNK + 4],
-      ['y', false, CHUNK + 5],
-    ]);
+    for (const length of [1, 2, 3, 4, 5, 6])
+      expect(await lines(`${'x'.repeat(CHUNK - length - 1)}\nabcd\ny`, 4, 3)).toEqual([
+        [undefined, true, CHUNK - length],
+        ['abcd', true, CHUNK - length + 5],
+        ['y', false, CHUNK - length + 6],
+      ]);
     for (const length of [CHUNK - 1, CHUNK, CHUNK + 1, CHUNK * 2, CHUNK * 2 + 1])
       expect(await lines(`${'x'.repeat(length)}\ny\n`, 4, 2)).toEqual([
         [undefined, true, length + 1],
         ['y', true, length + 3],
       ]);
     for (const length of [CHUNK, CHUNK * 2, CHUNK * 2 + 3]) expect(await lines('x'.repeat(length), 4, 1)).toEqual([[undefined, false, length]]);
+  });
+
+  it('may be longer than what is read otherwise', async () => {
+    const { bytes, ended } = await open(`${'x'.repeat(CHUNK)}\n`).cursor.line(CHUNK);
+    expect([bytes?.length, ended]).toEqual([CHUNK, true]);
   });
 
   it('reads again only when fewer bytes are in memory than it may have', async () => {
