@@ -90,6 +90,8 @@ describe('an opcode leaves on the stack', () => {
     ['BINSTRING', `T${four(2)}os.`, 'os'],
     ['BINUNICODE', `X${four(2)}os.`, 'os'],
     ['BINUNICODE8', `\x8d${eight(2)}os.`, 'os'],
+    ['a text of no bytes', 'U\0.', ''],
+    ['bytes, none', 'K\x01C\0\x86.', tuple(1, undefined)],
     ['a text of 4096 bytes', `X${four(4096)}${'x'.repeat(4096)}.`, 'x'.repeat(4096)],
     ['a text of 4097 bytes', `K\x01X${four(4097)}${'x'.repeat(4097)}\x86.`, tuple(1, undefined)],
     ['SHORT_BINBYTES', 'K\x01C\x02os\x86.', tuple(1, undefined)],
@@ -107,6 +109,7 @@ describe('an opcode leaves on the stack', () => {
     ['LONG', 'L17L\n.', 17],
     ['INT, of more than 4096 bytes', `K\x01I${' '.repeat(4096)}1\n\x86.`, tuple(1, undefined)],
     ['FLOAT', 'K\x01F1.5\n\x86.', tuple(1, undefined)],
+    ['FLOAT, of more than 4096 bytes', `K\x01F${' '.repeat(4096)}1\n\x86.`, tuple(1, undefined)],
     ['STRING', "S'os'\n.", 'os'],
     ['STRING, other quotes', 'S"o\'s"\n.', "o's"],
     ['STRING, spaces around it', "S 'os'\r\n.", 'os'],
@@ -292,7 +295,7 @@ describe('a walk', () => {
     ['no protocol', '\x80'],
     ['half a text', 'U\x03os'],
     ['a line of a number without an end', 'I12'],
-    ['a line of a float without an end', 'F12'],
+    ['a line of a float without an end', 'Fhello'],
     ['a line of a text without an end', "S'os'"],
     ['a line of an index without an end', 'Np12'],
     ['a line of an identifier without an end', 'Pid'],
@@ -300,7 +303,7 @@ describe('a walk', () => {
     ['no name', 'cos\n'],
     ['no name of an instance', '(ios\n'],
   ])('ends in the middle of %s', async (_what, content) => {
-    expect(await defectOf(content)).toEqual(['ends in the middle', false]);
+    expect(await walk(content)).toMatchObject({ defect: 'ends in the middle', beyond: false, imports: [], ran: { fault: false } });
   });
 
   it.each([
@@ -340,18 +343,20 @@ describe('a walk', () => {
     }
   });
 
-  it('reads nothing of the long texts that it skips', async () => {
+  it.each([
+    ['once, where all of it is small', 'K\x01NNNNNN(t.', [0, 11]],
+    ['nothing of the long texts that it skips', `B${four(chunk * 3)}${'x'.repeat(chunk * 3)}.`, [0, chunk, chunk * 3 + 5, 1]],
+  ])('reads %s', async (_what, content, expected) => {
     const reads: number[] = [];
-    const content = bytes(`B${four(chunk * 3)}${'x'.repeat(chunk * 3)}.`);
     const source: ByteSource = {
       sizeBytes: content.length,
       read: async (start, length) => {
         reads.push(start, length);
-        return content.subarray(start, start + length);
+        return bytes(content).subarray(start, start + length);
       },
     };
-    expect((await walkPickle(source, 0, { opcodes: 10 })).defect).toBeUndefined();
-    expect(reads).toEqual([0, chunk, chunk * 3 + 5, 1]);
+    expect((await walkPickle(source, 0, { opcodes: 20 })).defect).toBeUndefined();
+    expect(reads).toEqual(expected);
   });
 
   it('ends beyond its limits where the source does', async () => {
