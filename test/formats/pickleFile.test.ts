@@ -25,9 +25,12 @@ describe('a file is a pickle', () => {
   });
 
   it('not by a header of a protocol that there is not, nor by half a header', async () => {
-    expect(await judge('\x80\x06N.')).toEqual([]);
-    expect(await judge('\x80')).toEqual([]);
+    for (const name of ['x', 'x.pkl']) {
+      expect(await judge('\x80\x06N.', name)).toEqual([]);
+      expect(await judge('\x80', name)).toEqual([]);
+    }
     expect(await judge('\x81\x02N.')).toEqual([]);
+    expect(await judge('K\x02.')).toEqual([]);
   });
 
   it('by a header without an end where it imports, or bears a name of pickles', async () => {
