@@ -148,6 +148,10 @@ describe('what readers of a zip disagree on is told:', () => {
 
   it('also of members that are read nevertheless', async () => {
     expect((await read(zip([{ name: 'a' }, { name: 'a' }, { name: 'd/' }]))).members.map(({ name }) => name)).toEqual(['a', 'a', 'd/']);
+    expect(await read(zip([{ name: 'd/', data: '', method: 8, sizeBytes: 5 }]))).toMatchObject({
+      members: [{ name: 'd/', sizeBytes: 5 }],
+      problems: ['a directory has content (‘d/’)'],
+    });
     // Nothing, packed, is something.
     expect((await read(zip([{ ...packed(''), name: 'd/' }]))).members.map(({ name }) => name)).toEqual(['d/']);
   });
