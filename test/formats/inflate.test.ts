@@ -139,6 +139,12 @@ describe('the limit', () => {
     await expect(content.read(0, 5)).rejects.toThrow(new BeyondLimits('needs more than the first 4 decompressed bytes to be judged'));
   });
 
+  it('is not reached by what just fits', async () => {
+    const content = await inflate(raw('hello'), 'deflate', budgetOf(5));
+    expect([content.sizeBytes, content.readableBytes]).toEqual([5, undefined]);
+    await expect(inflate(raw('hello'), 'deflate', budgetOf(5), 6)).rejects.toThrow(new Defect('decompresses to 5 bytes, not to 6'));
+  });
+
   it('makes the size unknown where nobody says it', async () => {
     const content = await inflate(raw('hello'), 'deflate', budgetOf(4));
     expect([content.sizeBytes, content.readableBytes]).toEqual([Number.MAX_SAFE_INTEGER, 4]);

@@ -129,6 +129,7 @@ describe('the files that a model takes data from', () => {
     ['in a field of a function that holds none', Buffer.concat([model(), field(25, field(9, field(5, field(5, external('w')))))])],
     ['in a field of training that holds none', Buffer.concat([model(), field(20, field(3, field(5, external('w'))))])],
     ['in a field of a tensor that holds none', model(field(5, field(12, Buffer.concat([field(1, 'location'), field(2, 'w')]))))],
+    ['in eight bytes', Buffer.concat([model(), Buffer.from([0x39]), Buffer.alloc(8)])],
     ['in numbers', Buffer.concat([model(), field(7, 5), field(20, 1), field(25, 1)])],
   ])('are none %s', async (_what, file) => {
     expect(await of(file)).toEqual([]);
