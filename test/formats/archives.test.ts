@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { type ArchiveKind, archiveKind, isExpected } from '../../src/formats/archive.ts';
+import { bufferSource, windowSource } from '../../src/formats/byteSource.ts';
+import type { Finding, Format } from '../../src/formats/finding.ts';
+import { judgeHdf5, startOfHdf5 } from '../../src/formats/hdf5.ts';
 import { formatsOf, refusalsOf, u16, u32 } from './look.ts';
 
 type Member = {
@@ -137,5 +141,158 @@ describe('numpy', () => {
 
   it('of objects without a pickle is refused', async () => {
     expect(await refusalsOf(npy(OBJECTS, Buffer.alloc(8)), 'x.npy')).toContainEqual(expect.stringMatching(/^FORMAT_MALFORMED .*no pickle/));
+  });
+});
+
+describe('what an archive is', () => {
+  it.each<[ArchiveKind, readonly string[]]>([
+    ['pytorch', ['archive/data.pkl', 'archive/data/0']],
+    ['pytorch', ['data.pkl']],
+    ['pytorch', ['a.npy', 'x/y/data.pkl']],
+    ['pytorch', ['archive/data.pkl', 'archive/code', 'archive/barcode/x', 'archive/myconstants.pkl', 'archive/constants.pkl.txt']],
+    ['torchscript', ['archive/data.pkl', 'archive/code/__torch__.py']],
+    ['torchscript', ['data.pkl', 'code/a.py']],
+    ['torchscript', ['archive/data.pkl', 'archive/constants.pkl']],
+    ['torchscript', ['data.pkl', 'constants.pkl']],
+    ['zip', ['archive/code/__torch__.py', 'archive/constants.pkl']],
+    ['zip', ['archive/mydata.pkl', 'archive/data/0']],
+    ['zip', ['archive/data.pkl.txt']],
+    ['npz', ['a.npy']],
+    ['npz', ['a.npy', 'dir/b.npy']],
+    ['zip', ['a.npy', 'b.txt']],
+    ['zip', ['a.npy.txt']],
+    ['keras', ['config.json', 'metadata.json', 'model.weights.h5']],
+    ['zip', ['config.json', 'model.weights.h5']],
+    ['zip', ['metadata.json']],
+    ['zip', ['x/config.json', 'x/metadata.json']],
+    ['zip', []],
+    ['zip', ['a.txt']],
+  ])('is %s with %j', (kind, names) => {
+    expect(archiveKind(names)).toBe(kind);
+  });
+});
+
+describe('nothing more than the archive is what is found', () => {
+  const format = (name: Format): Finding => ({ kind: 'format', format: name });
+  const malformed = (name: Format): Finding => ({ kind: 'malformed', format: name, detail: 'x' });
+  const imports = (verdict: 'allowed' | 'dangerous' | 'computed'): Finding => ({ kind: 'import', import: { module: 'm', name: 'n', verdict } });
+  const reference: Finding = { kind: 'reference', format: 'onnx', location: 'w' };
+
+  it.each<[boolean, ArchiveKind, string, Finding]>([
+    // The numbers of PyTorch look like anything.
+    ...(['pytorch', 'torchscript'] as const).flatMap((kind): [boolean, ArchiveKind, string, Finding][] => [
+      [true, kind, 'archive/data/0', format('unknown')],
+      [true, kind, 'data/123', format('text')],
+      [true, kind, 'archive/constants/0', format('image')],
+      [true, kind, 'archive/tensors/0', malformed('gguf')],
+      [true, kind, 'archive/data/0', imports('allowed')],
+      [false, kind, 'archive/data/0', imports('dangerous')],
+      [false, kind, 'archive/data/0', imports('computed')],
+      [false, kind, 'archive/data/0', format('pickle')],
+      [false, kind, 'archive/data/0', format('joblib')],
+      [false, kind, 'archive/data/0', format('executable')],
+      [false, kind, 'archive/data/0', format('script')],
+      [false, kind, 'archive/data/0', format('zip')],
+      [false, kind, 'archive/data/0', malformed('pickle')],
+      [false, kind, 'archive/data/0x', format('unknown')],
+      [false, kind, 'archive/data/x0', format('unknown')],
+      [false, kind, 'archive/mydata/0', format('unknown')],
+      [false, kind, 'archive/data0', format('unknown')],
+      [true, kind, 'archive/version', format('text')],
+      [true, kind, 'archive/byteorder', format('text')],
+      [true, kind, 'byteorder', format('text')],
+      [true, kind, 'archive/.format_version', format('json')],
+      [true, kind, 'archive/.storage_alignment', format('text')],
+      [true, kind, 'archive/.data/serialization_id', format('text')],
+      [false, kind, 'archive/version', format('python')],
+      [false, kind, 'archive/version', malformed('text')],
+      [false, kind, 'archive/version', imports('allowed')],
+      [false, kind, 'archive/conversion', format('text')],
+      [false, kind, 'archive/version.txt', format('text')],
+      [false, kind, 'archive/serialization_id', format('text')],
+      [true, kind, 'archive/data.pkl', format('pickle')],
+      [true, kind, 'constants.pkl', format('pickle')],
+      [false, kind, 'archive/data.pkl', format('joblib')],
+      [false, kind, 'archive/data.pkl', malformed('pickle')],
+      [false, kind, 'archive/data.pkl', imports('allowed')],
+      [false, kind, 'archive/data.pkl.x', format('pickle')],
+      [false, kind, 'archive/extra', format('text')],
+      [false, kind, 'archive/x.onnx', reference],
+    ]),
+    [true, 'torchscript', 'archive/code/__torch__.py', format('python')],
+    [true, 'torchscript', 'code/__torch__.py.debug_pkl', format('pickle')],
+    [false, 'torchscript', 'archive/code/__torch__.py', malformed('python')],
+    [false, 'torchscript', 'archive/code/x', imports('allowed')],
+    [false, 'torchscript', 'archive/barcode/x.py', format('python')],
+    [false, 'torchscript', 'archive/code', format('python')],
+    [false, 'pytorch', 'archive/code/__torch__.py', format('python')],
+    [true, 'npz', 'a.npy', format('npy')],
+    [false, 'npz', 'a.npy', format('numpy-object')],
+    [false, 'npz', 'a.npy', malformed('npy')],
+    [false, 'npz', 'a.npy', imports('allowed')],
+    [true, 'keras', 'config.json', format('json')],
+    [true, 'keras', 'metadata.json', format('json')],
+    [true, 'keras', 'model.weights.h5', format('hdf5')],
+    [true, 'keras', '.weights.h5', format('hdf5')],
+    [false, 'keras', 'config.json', format('text')],
+    [false, 'keras', 'config.json', format('remote-code')],
+    [false, 'keras', 'config.json', malformed('json')],
+    [false, 'keras', 'model.weights.h5', malformed('hdf5')],
+    [false, 'keras', 'model.weights.h5', format('json')],
+    [false, 'keras', 'model.weights.h5', format('remote-code')],
+    [false, 'keras', 'config.json', format('hdf5')],
+    [false, 'keras', 'model.h5', format('hdf5')],
+    [false, 'keras', 'model.weights.h5.x', format('hdf5')],
+    [false, 'keras', 'assets/config.json', format('json')],
+    [false, 'keras', 'config.json.x', format('json')],
+    [false, 'keras', 'other.json', format('json')],
+    [false, 'zip', 'a.txt', format('text')],
+    [false, 'zip', 'config.json', format('json')],
+  ])('%s: in %s, %s, %j', (expected, kind, member, finding) => {
+    expect(isExpected(kind, member, finding)).toBe(expected);
+  });
+});
+
+describe('HDF5', () => {
+  const MAGIC = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
+  const at = (position: number): Buffer => Buffer.concat([Buffer.alloc(position), MAGIC]);
+
+  it.each([0, 512, 1024, 2048, 65_536])('may begin at byte %i', async (position) => {
+    expect(await startOfHdf5(bufferSource(at(position)))).toBe(position);
+    expect(await startOfHdf5(bufferSource(Buffer.concat([at(position), Buffer.alloc(1)])))).toBe(position);
+    expect(await startOfHdf5(bufferSource(at(position).subarray(0, -1)))).toBeUndefined();
+  });
+
+  it.each([1, 8, 256, 511, 513, 1536])('does not begin at byte %i', async (position) => {
+    expect(await startOfHdf5(bufferSource(Buffer.concat([at(position), Buffer.alloc(4096)])))).toBeUndefined();
+  });
+
+  it('begins where it begins first', async () => {
+    const [first, second] = [at(512), at(504)];
+    expect(await startOfHdf5(bufferSource(Buffer.concat([first, second])))).toBe(512);
+  });
+
+  it('is looked for in what was decompressed, and not behind it', async () => {
+    expect(await startOfHdf5(windowSource(Buffer.alloc(520), 1_000_000))).toBeUndefined();
+    expect(await startOfHdf5(windowSource(at(512), 1_000_000))).toBe(512);
+    expect(await startOfHdf5(windowSource(at(512).subarray(0, 519), 1_000_000))).toBeUndefined();
+  });
+
+  it.each([
+    '"class_name": "Lambda"',
+    '"class_name":"Lambda"',
+    '"class_name" :\n"Lambda"',
+    'x__lambda__x',
+    '"class_name": "\\u004cambda"',
+    `"class_name": "${'L'.repeat(40)}\\u0061"`,
+  ])('has a layer of code with %j', async (text) => {
+    expect(await judgeHdf5(bufferSource(Buffer.concat([MAGIC, Buffer.from(text)])))).toEqual([
+      { kind: 'format', format: 'hdf5' },
+      { kind: 'format', format: 'remote-code', detail: 'has a Keras layer of code' },
+    ]);
+  });
+
+  it.each(['"class_name": "Dense"', '"class_name": "LambdaX"', '"class": "Lambda"', '_lambda_', '"name": "\\u004cambda"'])('has none with %j', async (text) => {
+    expect(await judgeHdf5(bufferSource(Buffer.concat([MAGIC, Buffer.from(text)])))).toEqual([{ kind: 'format', format: 'hdf5' }]);
   });
 });

@@ -57,6 +57,7 @@ describe('the header of safetensors', () => {
     ['no object', '[]', 0, /the header is no JSON object/],
     ['no JSON', '{"a":}', 0, /not valid JSON/],
     ['texts that are none', { __metadata__: { a: 1 } }, 0, /__metadata__ is no map of texts/],
+    ['texts of which one is none', { __metadata__: { a: 'x', b: 1 } }, 0, /__metadata__ is no map of texts/],
     ['a list of texts', { __metadata__: ['a'] }, 0, /__metadata__ is no map of texts/],
     ['a tensor that is no object', { w: 1 }, 0, /tensor ‘w’ is not described/],
     ['a dtype that is no text', { w: tensor(['U8'], [1], [0, 1]) }, 1, /tensor ‘w’ has an unknown dtype/],

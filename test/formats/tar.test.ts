@@ -66,7 +66,21 @@ describe('the members of a tar', () => {
 
   it('need no blocks at the end', async () => {
     expect(await members(a())).toHaveLength(1);
+    expect(await members(entry({ path: 'a' }, Buffer.alloc(512)))).toEqual([{ name: 'a', start: 512, sizeBytes: 512 }]);
     expect(await members()).toEqual([]);
+  });
+
+  it('do not include directories of incremental backups', async () => {
+    expect(await members(typed(entry({ path: 'd/' }), 'D'), a(), END)).toEqual([{ name: 'a', start: 1024, sizeBytes: 3 }]);
+  });
+
+  it('may have their size in an extended header', async () => {
+    expect(await members(pax('size=2'), a(), END)).toEqual([{ name: 'a', start: 1536, sizeBytes: 2 }]);
+    // For the next file only.
+    expect(await members(pax('size=600'), entry({ path: 'b' }, Buffer.alloc(600)), a(), END)).toEqual([
+      { name: 'b', start: 1536, sizeBytes: 600 },
+      { name: 'a', start: 3072, sizeBytes: 3 },
+    ]);
   });
 
   it('do not include directories, nor the long targets of links', async () => {
@@ -77,7 +91,7 @@ describe('the members of a tar', () => {
 
 describe('a name', () => {
   it.each(['L', 'N'])('may stand before its file, as %s, and counts for that one only', async (flag) => {
-    const long = typed(entry({ path: '././@LongLink' }, 'very/long\0rest'), flag);
+    const long = typed(entry({ path: '././@LongLink' }, 'very/long\0 the rest'), flag);
     expect((await members(long, a(), a(), END)).map(({ name }) => name)).toEqual(['very/long', 'a']);
     expect((await members(long, entry({ path: 'd/', type: 'Directory' }), a(), END)).map(({ name }) => name)).toEqual(['a']);
   });
@@ -89,6 +103,7 @@ describe('a name', () => {
 
   it('is not taken from a header for all', async () => {
     expect((await members(global('comment=0123'), a(), END)).map(({ name }) => name)).toEqual(['a']);
+    expect((await members(pax('path=b'), global('comment=0123'), a(), END)).map(({ name }) => name)).toEqual(['b']);
   });
 });
 
@@ -96,6 +111,12 @@ describe('a tar on which readers differ is a defect:', () => {
   const beyond = (): Buffer => {
     const block = a();
     block.write('00000001001\0', 124, 'latin1');
+    return summed(block);
+  };
+  /** With bytes for the size that are no octal digits. */
+  const sized = (first: number, rest: number): Buffer => {
+    const block = a();
+    block.fill(rest, 124, 136)[124] = first;
     return summed(block);
   };
   const full = (): Buffer => {
@@ -112,6 +133,9 @@ describe('a tar on which readers differ is a defect:', () => {
   it.each<[string, readonly Buffer[], RegExp]>([
     ['a member that reaches beyond the end', [beyond()], /reaches beyond the end/],
     ['a member one byte too long for the file', [a().subarray(0, 514)], /reaches beyond the end/],
+    ['a size beyond exact numbers', [sized(0x80, 0xff), END], /has a header that cannot be read: parsed number outside of javascript safe integer range/],
+    ['a size in no known base', [sized(0x81, 0), END], /has a header that cannot be read: invalid base256 encoding/],
+    ['a size of half a byte', [pax('size=0.5'), a(), END], /reaches beyond the end/],
     ['half a header', [a(), END.subarray(0, 100)], /a header reaches beyond the end of the file/],
     ['a wrong checksum', [a(), wrong(), END], /has a header at byte 1024 whose checksum is wrong/],
     ['sparse members', [pax('GNU.sparse.major=1'), a(), END], /has sparse members/],
