@@ -2,7 +2,7 @@
 import type { ByteSource } from './byteSource.ts';
 import { Cursor } from './cursor.ts';
 import { BeyondLimits, Defect, type PickleImport } from './finding.ts';
-import { arrayLayout } from './joblib.ts';
+import { arrayLayout, isWrapperClass, mayBeWrapper } from './joblib.ts';
 import { COMPUTED, judgeImport } from './pickleImports.ts';
 import { NONE, PickleMachine, type Value } from './pickleMachine.ts';
 import { decimal, decodeUtf8, isFloat, isInteger, memoIndex, unescapeBytes, unescapeUnicode } from './pickleText.ts';
@@ -29,7 +29,6 @@ export type PickleWalk = {
 export type WalkBudget = { opcodes: number };
 
 const MAX_IMPORTS = 4096;
-const MAX_NESTED = 32;
 const NAME_BYTES = 4096;
 /** Longer strings cannot name an import that exists; they are skipped unread. */
 const STRING_BYTES = 4096;
@@ -51,7 +50,7 @@ async function walkAs(reading: Reading, source: ByteSource, position: number, bu
   const walk = new Walk(reading, source, position, budget);
   let defect: Defect | undefined;
   try {
-    await walk.run(0);
+    await walk.run();
   } catch (error) {
     if (!(error instanceof Defect)) throw error;
     defect = error;
@@ -60,13 +59,17 @@ async function walkAs(reading: Reading, source: ByteSource, position: number, bu
 }
 
 class Walk {
-  readonly #reading: Reading;
+  #reading: Reading;
   readonly #cursor: Cursor;
   readonly #budget: WalkBudget;
   readonly #imports = new Map<string, PickleImport>();
   #machine = new PickleMachine();
+  /** Where the frame ends that is being read. */
+  #frameEnd: number | undefined;
   #result: Value;
   #arrays = false;
+  /** Whether it has imported what joblib wraps arrays in. */
+  #wrappers = false;
   readonly #ran = { imports: 0, calls: 0, containers: 0, fault: false };
 
   constructor(reading: Reading, source: ByteSource, position: number, budget: WalkBudget) {
@@ -88,23 +91,38 @@ class Walk {
     };
   }
 
-  /** Object arrays of joblib hold pickles of their own: `depth` of them around this one. */
-  async run(depth: number): Promise<void> {
+  /** One pickle, to its STOP. */
+  async run(): Promise<void> {
     for (;;) {
       if (!this.#cursor.has(LOOK_AHEAD) && this.#cursor.remaining > 0 && !this.#cursor.has(Math.min(LOOK_AHEAD, this.#cursor.remaining)))
         await this.#cursor.buffer(LOOK_AHEAD);
       this.#budget.opcodes -= 1;
       if (this.#budget.opcodes < 0) throw new BeyondLimits('has more opcodes than are walked');
       const opcode = this.#cursor.byte();
+      if (opcode !== STOP && !this.#simple(opcode) && !this.#sized(opcode)) await this.#line(opcode);
+      this.#leaveFrame();
+      if (opcode === BUILD) await this.#build();
       if (opcode === STOP) {
+        this.#outsideFrame();
         this.#result = this.#machine.pop();
-        this.#noteFault();
-        return;
       }
-      if (!this.#simple(opcode) && !this.#sized(opcode)) await this.#line(opcode);
       this.#noteFault();
-      if (opcode === BUILD) await this.#build(depth);
+      if (opcode === STOP) return;
     }
+  }
+
+  /**
+   * A frame that is read at once is gone when a loader of Python's stops in the midst of it, or has read over its end; another loader reads on where
+   * it was. Those who write frames end them between opcodes, and before an array of joblib's.
+   */
+  #leaveFrame(): void {
+    if (this.#frameEnd === undefined || this.#cursor.position < this.#frameEnd) return;
+    if (this.#cursor.position > this.#frameEnd) throw new BeyondLimits('has an opcode that reaches beyond its frame');
+    this.#frameEnd = undefined;
+  }
+
+  #outsideFrame(): void {
+    if (this.#frameEnd !== undefined) throw new BeyondLimits('has something in a frame that belongs behind its end');
   }
 
   #noteFault(): void {
@@ -245,9 +263,13 @@ class Walk {
       case 0x80: // PROTO
         if (cursor.byte() > 5) throw new Defect('uses a protocol that does not exist');
         return true;
-      case 0x95: // FRAME: only a hint for reading ahead; what it claims changes nothing here
-        cursor.take(8);
+      case 0x95: {
+        // FRAME
+        this.#outsideFrame();
+        const length = long(cursor.take(8));
+        this.#frameEnd = cursor.position + length;
         return true;
+      }
       case 0x4b: // BININT1
         machine.push(cursor.byte());
         return true;
@@ -366,20 +388,25 @@ class Walk {
     }
   }
 
-  async #build(depth: number): Promise<void> {
+  async #build(): Promise<void> {
     const target = this.#machine.build();
     this.#noteFault();
     this.#ran.calls += this.#ran.fault ? 0 : 1;
-    const layout = this.#reading === 'joblib' ? arrayLayout(target, this.#machine.blind) : undefined;
+    // A loader would go on with a class, or a function, that is no longer what its name says.
+    if (typeof target === 'object' && target.kind === 'global') throw new BeyondLimits(`changes what it imports (${target.module}.${target.name})`);
+    if (this.#reading === 'plain') return;
+    const layout = this.#wrappers && mayBeWrapper(target) ? ({ kind: 'unknown' } as const) : arrayLayout(target, this.#machine.blind);
     if (layout === undefined) return;
     this.#arrays = true;
+    this.#outsideFrame();
     if (layout.kind === 'unknown') throw new Defect('has an array whose length cannot be told');
     if (layout.kind === 'pickled') {
-      // joblib starts a fresh unpickler for the objects of an array.
-      if (depth >= MAX_NESTED) throw new BeyondLimits(`has pickles in pickles in pickles, more than ${MAX_NESTED} deep`);
+      // joblib gives the objects of an array to Python's own loader, which knows no arrays between opcodes.
       const outer = this.#machine;
       this.#machine = new PickleMachine();
-      await this.run(depth + 1);
+      this.#reading = 'plain';
+      await this.run();
+      this.#reading = 'joblib';
       this.#machine = outer;
     } else {
       if (layout.aligned) {
@@ -415,7 +442,9 @@ class Walk {
       this.#imports.set(key, judgeImport(module, name));
     }
     if (!this.#ran.fault && !this.#machine.fault) this.#ran.imports += 1;
-    this.#machine.push({ kind: 'global', module, name });
+    const global = { kind: 'global', module, name } as const;
+    this.#wrappers ||= isWrapperClass(global);
+    this.#machine.push(global);
   }
 
   #string(length: number): true {

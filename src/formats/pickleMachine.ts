@@ -151,18 +151,6 @@ export class PickleMachine {
     this.#keptChars += typeof value === 'string' ? value.length : 64;
     return value;
   }
-
-  /** The stack of a new pickle of the same stream: Python's loaders start each with an empty memo. */
-  reset(): void {
-    this.#stack = [];
-    this.#marks = [];
-    this.#dense = [];
-    this.#sparse.clear();
-    this.#kept = 0;
-    this.#keptChars = 0;
-    this.fault = false;
-    this.blind = false;
-  }
 }
 
 function setItems(dict: Dict, pairs: readonly Value[]): Dict {

@@ -75,6 +75,9 @@ const instance = (of: Value, args: Value, state: Value): Instance => ({ kind: 'i
 /** What numpy writes for a type of which nothing else is to say. */
 const simple = (length: Value = -1): Tuple => tuple(3, '<', NONE, NONE, NONE, length, -1, 0);
 const dtype = (code: Value, state: Value = simple()): Instance => instance(global('numpy', 'dtype'), tuple(code, false, true), state);
+const bare = (code: Value): Instance => instance(global('numpy', 'dtype'), tuple(code, false, true), undefined);
+/** What numpy writes for a type of objects. */
+const objects = (code: Value = 'O8', flags: Value = 63): Instance => dtype(code, tuple(3, '|', NONE, NONE, NONE, -1, -1, flags));
 const wrapper = (state: Value, module = 'joblib.numpy_pickle', name = 'NumpyArrayWrapper'): Instance => instance(global(module, name), tuple(), state);
 const array = (more: Readonly<Record<string, Value>> = {}): Instance => wrapper(dict({ dtype: dtype('f8'), shape: tuple(2, 3), ...more }));
 const raw = (sizeBytes: number, aligned = false) => ({ kind: 'raw', sizeBytes, aligned }) as const;
@@ -89,8 +92,9 @@ describe('the layout of an array', () => {
     ['its items, aligned', array({ numpy_array_alignment_bytes: 16 }), raw(48, true)],
     ['its items, aligned to a byte', array({ numpy_array_alignment_bytes: 1 }), raw(48, true)],
     ['its items in an older module', wrapper(dict({ dtype: dtype('f8'), shape: tuple(2) }), 'joblib.numpy_pickle_compat'), raw(16)],
-    ['a pickle when they are objects', array({ dtype: dtype('O8') }), { kind: 'pickled' }],
-    ['a pickle of any shape', array({ dtype: dtype('O8'), shape: undefined }), { kind: 'pickled' }],
+    ['a pickle when they are objects', array({ dtype: objects() }), { kind: 'pickled' }],
+    ['a pickle when they are objects, of which nothing else is said', array({ dtype: bare('O8') }), { kind: 'pickled' }],
+    ['a pickle of any shape', array({ dtype: objects(), shape: undefined }), { kind: 'pickled' }],
   ])('is that of %s', (_what, value, layout) => {
     expect(arrayLayout(value, false)).toEqual(layout);
   });
@@ -101,6 +105,9 @@ describe('the layout of an array', () => {
     ['a state that is no dictionary', wrapper(tuple())],
     ['a state that is a text', wrapper('x')],
     ['a state with names that are not known', wrapper(dict({ dtype: dtype('f8'), shape: tuple(2) }, true))],
+    ['an attribute that joblib does not write', array({ read: global('builtins', 'slice') })],
+    ['arguments for its class', instance(global('joblib.numpy_pickle', 'NumpyArrayWrapper'), tuple(2), dict({ dtype: dtype('f8'), shape: tuple(2) }))],
+    ['arguments that are not known', instance(global('joblib.numpy_pickle', 'NumpyArrayWrapper'), undefined, dict({ dtype: dtype('f8'), shape: tuple(2) }))],
     ['no type', wrapper(dict({ shape: tuple(2) }))],
     ['no shape', wrapper(dict({ dtype: dtype('f8') }))],
     ['a shape that is a number', array({ shape: 2 })],
@@ -139,7 +146,7 @@ describe('the layout of an array', () => {
     ['nothing known', undefined, { kind: 'unknown' }],
     ['an instance of something not known', instance(undefined, tuple(), undefined), { kind: 'unknown' }],
     ['a wrapper', array(), { kind: 'unknown' }],
-    ['a wrapper of objects', array({ dtype: dtype('O8') }), { kind: 'unknown' }],
+    ['a wrapper of objects', array({ dtype: objects() }), { kind: 'unknown' }],
     ['another class', wrapper(dict({}), 'numpy', 'dtype'), undefined],
     ['a text', 'x', undefined],
     ['a dictionary', dict({}), undefined],
@@ -170,9 +177,26 @@ describe('the type of an array', () => {
   });
 
   it.each(['O', 'O8', '|O', '<O8', '>O', '=O8'])('%s holds objects', (code) => {
-    expect(layoutOf(dtype(code))).toEqual({ kind: 'pickled' });
-    // Whatever is said of them.
-    expect(layoutOf(dtype(code, undefined))).toEqual({ kind: 'pickled' });
+    expect(layoutOf(objects(code))).toEqual({ kind: 'pickled' });
+    expect(layoutOf(bare(code))).toEqual({ kind: 'pickled' });
+    // A state that makes numbers of them, or says nothing that is known.
+    for (const state of [simple(), simple(8), NONE, tuple(3, '|', NONE, NONE, NONE, 4, -1, 63)])
+      expect(layoutOf(dtype(code, state))).toEqual({ kind: 'unknown' });
+  });
+
+  it('may have the flags that numpy gives it, and no others', () => {
+    const flagged = (code: string, flags: Value): Instance => dtype(code, tuple(3, '<', NONE, NONE, NONE, -1, -1, flags));
+    expect(layoutOf(flagged('U2', 8))).toEqual(raw(8));
+    for (const [code, flags] of [
+      ['f8', 8],
+      ['f8', 63],
+      ['u1', 1],
+      ['U2', 63],
+      ['S2', 8],
+      ['f8', undefined],
+      ['f8', NONE],
+    ] as const)
+      expect(layoutOf(flagged(code, flags))).toEqual({ kind: 'unknown' });
   });
 
   it.each<[string, Value]>([
@@ -227,7 +251,7 @@ describe('an aligned array of joblib', () => {
 });
 
 describe('an array of objects', () => {
-  const objects = (data: string): Buffer => joblib(opcodes(data), { dtype: 'O8', state: PLAIN.replace('<', '|') });
+  const objects = (data: string): Buffer => joblib(opcodes(data), { dtype: 'O8', state: PLAIN.replace('<', '|').replace('K\x00t', 'K\x3ft') });
 
   it('is a pickle of its own, and what comes behind it is walked', async () => {
     expect((await refusalsOf(objects('\x80\x03]q\x00.'), 'm.joblib')).filter((refusal) => !refusal.includes('imports'))).toEqual([]);
