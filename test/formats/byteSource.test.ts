@@ -6,7 +6,9 @@ import { searchBytes } from '../../src/formats/searchBytes.ts';
 import { judgeGraph } from '../../src/formats/tensorflow.ts';
 
 const LETTERS = bufferSource(Buffer.from('abcdefgh'));
-const read = async (source: ByteSource, position: number, length: number): Promise<string> => Buffer.from(await source.read(position, length)).toString();
+async function read(source: ByteSource, position: number, length: number): Promise<string> {
+  return Buffer.from(await source.read(position, length)).toString();
+}
 
 describe('a source of bytes in memory', () => {
   it('gives fewer bytes than asked only at the end', async () => {
@@ -169,7 +171,8 @@ describe('a graph of TensorFlow', () => {
     expect(await judged(`\x08\x01${text}`)).toEqual([GRAPH, ACTIVE]);
   });
 
-  it.each(['\x12\x04Relu', 'ReadFile', '\x0a\x08ReadFile', '\x12\x04ReadFile', '\x12\x21ReadFile', '\x12\x08readfile'])('is none with %j', async (text) => {
+  const NONE = ['\x12\x04Relu', 'ReadFile', '\x0a\x08ReadFile', '\x12\x04ReadFile', '\x12\x21ReadFile', '\x12\x08readfile'];
+  it.each(NONE)('is none with %j', async (text) => {
     expect(await judged(`\x08\x01${text}`)).toEqual([GRAPH]);
   });
 });
