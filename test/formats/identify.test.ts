@@ -216,6 +216,11 @@ describe('a name that promises a format', () => {
   });
 
   it('is not kept by another of the formats, nor by a broken one alone', async () => {
+    expect(broken(await look(bytes(`\x01\x02garbage\x80\x02${EVIL}`), 'x.pkl'))).toEqual([
+      'pickle: begins at byte 9, behind something else',
+      'pickle: its name says so, its content does not',
+    ]);
+    expect(named(await look(tarOf([{ name: 'a', body: 'hello' }]), 'x.onnx'))).toEqual(['tar', 'a text']);
     expect(broken(await look(bytes('\x89HDF\r\n\x1a\n'), 'x.safetensors'))).toEqual(['safetensors: its name says so, its content does not']);
     expect(broken(await look(npy(NUMBERS, Buffer.alloc(8)), 'x.npz'))).toEqual(['npz: its name says so, its content does not']);
   });
@@ -355,7 +360,7 @@ describe('what is compressed', () => {
     expect(formats(await look(deflateSync('hello', { level })))).toEqual(['compressed', 'text']);
   });
 
-  it.each<[string, Buffer]>([
+  const OTHERS: readonly (readonly [string, Buffer])[] = [
     ['another method of gzip', Buffer.concat([bytes('\x1f\x8b\x07'), gzip('hello').subarray(3)])],
     ['another second byte', Buffer.concat([bytes('\x1f\x8c\x08'), gzip('hello').subarray(3)])],
     ['another first byte', Buffer.concat([bytes('\x1e\x8b\x08'), gzip('hello').subarray(3)])],
@@ -364,8 +369,31 @@ describe('what is compressed', () => {
     ['a dictionary', deflateSync('hello', { dictionary: Buffer.from('hello') })],
     ['two bytes of zlib by chance', bytes('\x78\x9c\xff\xff\xff\xff')],
     ['zlib that breaks off', deflateSync('hello').subarray(0, -2)],
-  ])('is not what has %s', async (_what, content) => {
+  ];
+
+  it.each(OTHERS)('is not what has %s', async (_what, content) => {
     expect(await look(content)).toEqual([{ kind: 'format', format: 'unknown' }]);
+  });
+
+  const TOLD_BY_THEIR_HEAD = OTHERS.filter(([what]) => !/by chance|breaks off/.test(what));
+  it.each(TOLD_BY_THEIR_HEAD)('is not, where nothing more is unpacked, what has %s', async (_what, content) => {
+    expect((await look(gzip(content, 3))).slice(3)).toEqual([{ kind: 'format', format: 'unknown' }]);
+  });
+
+  it('has three bytes at least', async () => {
+    expect((await look(gzip(bytes('\x78\x9c'), 3))).slice(3)).toEqual([{ kind: 'format', format: 'unknown' }]);
+    expect((await look(gzip(bytes('\x78\x9c\x01'), 3))).slice(3)).toEqual([
+      { kind: 'format', format: 'compressed', detail: 'zlib' },
+      { kind: 'malformed', format: 'compressed', detail: TOO_DEEP },
+    ]);
+    expect(await look('x')).toEqual([{ kind: 'format', format: 'text' }]);
+  });
+
+  it('may be long inside', async () => {
+    expect(await look(gzip('hello\n'.repeat(10_000)))).toEqual([
+      { kind: 'format', format: 'compressed', detail: 'gzip' },
+      { kind: 'format', format: 'text' },
+    ]);
   });
 
   it('is not what begins with the letters of zlib', async () => {
@@ -540,6 +568,25 @@ describe('an archive behind something else', () => {
     expect(await behind('PK\x03\x05', stored('a', 'hello'))).toBe(true);
   });
 
+  it('is never looked for outside the file', async () => {
+    for (const [directory, start] of [
+      [99, 99],
+      [0, 28],
+      [0, 31],
+      [6, 0xfffffffe],
+    ] as const) {
+      const content = Buffer.concat([bytes('hello'), end(directory, start, 1)]);
+      const source: ByteSource = {
+        sizeBytes: content.length,
+        read: async (position, length) => {
+          if (position < 0 || position > content.length) throw new RangeError(`asked for byte ${position}`);
+          return content.subarray(position, position + length);
+        },
+      };
+      expect(await identify(source, 'x')).toEqual([{ kind: 'format', format: 'unknown' }]);
+    }
+  });
+
   it('is not looked for where not all was decompressed', async () => {
     const content = Buffer.concat([bytes('\x01\x02'), stored('a', 'hello')]);
     expect(broken(await identify(windowSource(content, content.length), 'x'))).toEqual([]);
@@ -620,14 +667,14 @@ describe('a source that fails', () => {
     ],
     ['a zip behind something', Buffer.concat([bytes('hello\n'), stored('a', 'hello')]), 'x'],
     ['an image that is a tar', tarOf([{ name: 'GIF89a', body: 'hello' }]), 'x'],
-  ])('is no finding about %s, whichever read fails', async (_what, content, name) => {
+  ])('is no finding about %s, whichever read fails, and only that', async (_what, content, name) => {
     const failure = new Error('the disk is gone');
-    let [reads, failing] = [0, Number.POSITIVE_INFINITY];
+    let [reads, failing] = [0, 0];
     const source: ByteSource = {
       sizeBytes: content.length,
       read: async (position, length) => {
         reads += 1;
-        if (reads >= failing) throw failure;
+        if (reads === failing) throw failure;
         return content.subarray(position, position + length);
       },
     };

@@ -105,7 +105,7 @@ describe('the services of a configuration', () => {
 
   it('are asked in the order of their version, then of their beginning, then of the file', () => {
     const logs = [
-      service('undated', { validFor: {} }),
+      { url: 'https://undated', majorApiVersion: 1, operator: 'undated' },
       service('old', { validFor: { start: '2025-01-01T00:00:00Z' } }),
       service('new', { validFor: { start: '2026-03-01T00:00:00Z' } }),
       service('same', { validFor: { start: '2026-03-01T00:00:00Z' } }),
