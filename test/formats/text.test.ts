@@ -82,9 +82,9 @@ describe('Python', () => {
     for (const name of ['py', 'xpy', 'x.pyi', 'x.py.txt', 'x.pywx']) expect(await look('hello\n', name)).toEqual(TEXT);
   });
 
-  const IMPORTS = ['import os', 'import os.path', 'import os as o', 'import os, sys', 'import os,sys', 'import os as o, sys', 'import os  '];
+  const IMPORTS = ['import os', 'import os.path', 'import os as o', 'import os, sys', 'import os,sys', 'import os as oo, sys', 'import os  '];
   const MORE_ON_THE_LINE = ['import os; x()', 'import os # x', 'from a.b import c', 'from a import *', 'from a import (', 'from __future__ import d'];
-  const DEFINITIONS = ['def f(x):', 'async def f(x):', 'class A:', 'class A(B, c.D):', 'class A():'];
+  const DEFINITIONS = ['def f(x):', 'async def func(x):', 'class A:', 'class Abc:', 'class Abc(B, c.D):', 'class A():'];
   const OTHERS = ['if __name__ == "__main__":', 'if __name__=="x":', '@a', '@a.b', '@a.b(c)', 'exec(x)', 'eval(x)'];
 
   it.each([...IMPORTS, ...MORE_ON_THE_LINE, ...DEFINITIONS, ...OTHERS])('has a line like %j', async (line) => {
