@@ -85,7 +85,7 @@ describe('Python', () => {
   const IMPORTS = ['import os', 'import os.path', 'import os as o', 'import os, sys', 'import os,sys', 'import os as oo, sys', 'import os  '];
   const MORE_ON_THE_LINE = ['import os; x()', 'import os # x', 'from a.b import c', 'from a import *', 'from a import (', 'from __future__ import d'];
   const DEFINITIONS = ['def f(x):', 'async def func(x):', 'class A:', 'class Abc:', 'class Abc(B, c.D):', 'class A():'];
-  const OTHERS = ['if __name__ == "__main__":', 'if __name__=="x":', '@a', '@a.b', '@a.b(c)', 'exec(x)', 'eval(x)'];
+  const OTHERS = ['if __name__ == "__main__":', 'if __name__=="x":', '@a', '@a.b', '@a.b(c=1)', 'exec(x)', 'eval(x)'];
 
   it.each([...IMPORTS, ...MORE_ON_THE_LINE, ...DEFINITIONS, ...OTHERS])('has a line like %j', async (line) => {
     expect(await look(`${line}\n`)).toEqual(PYTHON);
