@@ -106,13 +106,14 @@ describe('the services of a configuration', () => {
   it('are asked in the order of their version, then of their beginning, then of the file', () => {
     const logs = [
       { url: 'https://undated', majorApiVersion: 1, operator: 'undated' },
+      service('endless', { validFor: {} }),
       service('old', { validFor: { start: '2025-01-01T00:00:00Z' } }),
       service('new', { validFor: { start: '2026-03-01T00:00:00Z' } }),
       service('same', { validFor: { start: '2026-03-01T00:00:00Z' } }),
       service('next', { majorApiVersion: 2, validFor: { start: '2024-01-01T00:00:00Z' } }),
     ];
     const all = read({ rekorTlogUrls: logs, rekorTlogConfig: { selector: 'ALL' } }).logs;
-    expect(all).toEqual(['next v2', 'new v1', 'same v1', 'old v1', 'undated v1']);
+    expect(all).toEqual(['next v2', 'new v1', 'same v1', 'old v1', 'undated v1', 'endless v1']);
   });
 
   it('are one for each operator: the first in that order', () => {
