@@ -43,7 +43,10 @@ async function judgeSource(source: ByteSource, name: string, depth: number, budg
       findings.push({ kind: 'malformed', format, detail: error.message });
     }
   };
-  if (source.sizeBytes === 0) return [{ kind: 'format', format: /\.pyw?$/i.test(name) ? 'python' : 'text', detail: 'empty' }];
+  if (source.sizeBytes === 0) {
+    const empty = { kind: 'format', format: /\.pyw?$/i.test(name) ? 'python' : 'text', detail: 'empty' } as const;
+    return [empty, ...missing(name, [empty])];
+  }
   await attempt('pickle', () => judgePickle(source, name, budget));
   const main = findings.length > 0;
   await attempt('unknown', async () => (await judgeMain(source, name, depth, budget, main)) ?? []);
@@ -58,6 +61,16 @@ async function judgeSource(source: ByteSource, name: string, depth: number, budg
 
 /** What the file is from its first byte on; undefined when nothing recognises it. `pickle`: it is already known to be one. */
 async function judgeMain(source: ByteSource, name: string, depth: number, budget: Budget, pickle: boolean): Promise<readonly Finding[] | undefined> {
+  const known = await judgeKnown(source, name, depth, budget);
+  const text = await judgeText(source, name);
+  if (known === undefined && !pickle) return text ?? judgeMessage(source, name);
+  // Some first bytes are letters: what a program is by its text, it is besides.
+  const besides = (text ?? []).filter((finding) => !(finding.kind === 'format' && (finding.format === 'text' || finding.format === 'json')));
+  return known === undefined && besides.length === 0 ? undefined : [...(known ?? []), ...besides];
+}
+
+/** By first bytes, or a header. */
+async function judgeKnown(source: ByteSource, name: string, depth: number, budget: Budget): Promise<readonly Finding[] | undefined> {
   const head = await readHead(source, HEAD_BYTES);
   if (await looksLikeSafetensors(source)) return checked('safetensors', () => checkSafetensors(source));
   if (head.toString('latin1', 0, 4) === 'GGUF') return checkedMembers('gguf', () => checkGguf(source));
@@ -71,10 +84,11 @@ async function judgeMain(source: ByteSource, name: string, depth: number, budget
     if (inside !== undefined) return inside;
   }
   if (head.toString('latin1', 0, 4) === 'PK\x03\x04') return judgeZip(source, depth, budget);
-  if (await looksLikeTar(source)) return checkedMembers('tar', () => judgeTar(source, depth, budget));
-  if (pickle) return /\.pyw?$/i.test(name) ? [{ kind: 'format', format: 'python' }] : undefined;
-  const text = await judgeText(source, name);
-  if (text !== undefined) return text;
+  return (await looksLikeTar(source)) ? checkedMembers('tar', () => judgeTar(source, depth, budget)) : undefined;
+}
+
+/** By the shape of a protobuf message. */
+async function judgeMessage(source: ByteSource, name: string): Promise<readonly Finding[] | undefined> {
   const message = await recogniseProtobuf(source);
   if (message === 'onnx' || /\.onnx$/i.test(name)) return judgeOnnx(source);
   if (message === 'tensorflow') return judgeGraph(source);
@@ -199,7 +213,9 @@ async function judgeZip(source: ByteSource, depth: number, budget: Budget): Prom
     for (const detail of problems) findings.push({ kind: 'malformed', format: kind, detail });
     for (const member of members) {
       const inside = await judgeMember(() => member.open(budget), member.name, depth, budget);
-      findings.push(...inside.filter((finding) => !isExpected(kind, member.name, finding)).map((finding) => inMember(finding, member.name)));
+      const told = inside.filter((finding) => !isExpected(kind, member.name, finding));
+      budget.findings -= told.length;
+      findings.push(...told.map((finding) => inMember(finding, member.name)));
     }
   } catch (error) {
     if (!(error instanceof Defect)) throw error;
@@ -217,6 +233,7 @@ async function judgeTar(source: ByteSource, depth: number, budget: Budget): Prom
       if (/^\/|(^|\/)\.\.(\/|$)/.test(name))
         findings.push({ kind: 'malformed', format: 'tar', detail: 'has a member that would be written outside', member: name });
       const inside = await judgeMember(async () => slice(source, start, sizeBytes), name, depth, budget);
+      budget.findings -= inside.length;
       findings.push(...inside.map((finding) => inMember(finding, name)));
     }
   } catch (error) {
@@ -229,15 +246,12 @@ async function judgeTar(source: ByteSource, depth: number, budget: Budget): Prom
 async function judgeMember(open: () => Promise<ByteSource>, name: string, depth: number, budget: Budget): Promise<readonly Finding[]> {
   budget.members -= 1;
   if (budget.members < 0 || budget.findings < 0) throw new Defect('has more in it than is judged');
-  let findings: readonly Finding[];
   try {
-    findings = await judgeSource(await open(), name, depth + 1, budget);
+    return await judgeSource(await open(), name, depth + 1, budget);
   } catch (error) {
     if (!(error instanceof Defect)) throw error;
-    findings = [{ kind: 'malformed', format: 'unknown', detail: error.message }];
+    return [{ kind: 'malformed', format: 'unknown', detail: error.message }];
   }
-  budget.findings -= findings.length;
-  return findings;
 }
 
 function inMember(finding: Finding, name: string): Finding {
@@ -248,10 +262,10 @@ function tooDeep(format: Format): Finding {
   return { kind: 'malformed', format, detail: `is packed in more than ${MAX_DEPTH} layers` };
 }
 
-/** A name that promises a format the content is not. */
+/** A name that promises a format the content is not, whatever its members are. */
 function missing(name: string, findings: readonly Finding[]): readonly Finding[] {
   const promised = PROMISES.find(([pattern]) => pattern.test(name))?.[1];
-  if (promised === undefined || findings.some((finding) => finding.kind === 'format' && promised.includes(finding.format))) return [];
+  if (promised === undefined || promised.some((format) => isFound(format, findings))) return [];
   return [{ kind: 'malformed', format: promised[0] ?? 'unknown', detail: 'its name says so, its content does not' }];
 }
 

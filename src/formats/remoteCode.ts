@@ -72,10 +72,26 @@ export function codeInTemplate(template: string): string | undefined {
     : undefined;
 }
 
-/** Tags that make a loader of YAML call something (PyYAML, HyperPyYAML) and, in `configuration`, names that Hydra calls. */
+/** Of PyYAML, and HyperPyYAML's with which configurations call something. */
+const PYTHON_TAG = /!!python\/|!<tag:yaml\.org,2002:python\//;
+const CALLING_TAG = /!(new|apply|name|module):/;
+/** Tags may be abbreviated, by directives at the beginning of a line (which ends with more than \n here), and written with escapes: nobody needs that. */
+const TAG_DIRECTIVE = /(^|[\n\r\x85\u2028\u2029])%TAG\b/;
+const ESCAPED_TAG = /![\w<!;/?:@&=+$,.~*'()#-]*%[0-9a-f]{2}/i;
+
+/** Tags that make a loader of YAML call something and, in `configuration`, names that Hydra calls, wherever they stand. */
 export function codeInYaml(text: string, configuration: boolean): string | undefined {
-  if (/(^|[\s:[{,-])(!!python\/|!<tag:yaml\.org,2002:python\/)/.test(text) || /^%TAG\s.*python/m.test(text)) return 'has tags for Python objects';
+  if (PYTHON_TAG.test(text)) return 'has tags for Python objects';
+  if (TAG_DIRECTIVE.test(text) || ESCAPED_TAG.test(text)) return 'has tags that are not written out';
   if (!configuration) return undefined;
-  if (/(^|[\s:[{,-])!(new|apply|name|module):/.test(text)) return 'has tags that call something';
-  return /(^|[\s{,])["']?_target_["']?\s*:/.test(text) ? 'has ‘_target_’' : undefined;
+  if (CALLING_TAG.test(text)) return 'has tags that call something';
+  return /\b_target_\b/.test(unfolded(text)) ? 'has ‘_target_’' : undefined;
+}
+
+/** Without the escapes of double quotes, by which a name could look like another. */
+function unfolded(text: string): string {
+  return text.replace(/\\(?:\r?\n[ \t]*|x([\da-fA-F]{2})|u([\da-fA-F]{4})|U0{4}([\da-fA-F]{4}))/g, (_, ...[two, four, eight]: (string | undefined)[]) => {
+    const code = two ?? four ?? eight;
+    return code === undefined ? '' : String.fromCharCode(Number.parseInt(code, 16));
+  });
 }

@@ -687,3 +687,39 @@ describe('a source that fails', () => {
     }
   });
 });
+
+describe('first bytes that are letters', () => {
+  it.each<[string, string, Format[]]>([
+    ['handler.py', 'GIF89a = 1\nimport os\nos.system("id")\n', ['image', 'python']],
+    ['handler.py', 'PAR1 = 1\nimport os\n', ['parquet', 'python']],
+    ['handler', 'GIF89a = 1\nimport os\n', ['image', 'python']],
+    ['setup.sh', 'GIF89a=1\nid\n', ['image', 'script']],
+    ['x.yaml', 'GIF89a: 1\nb: !!python/object/apply:os.system ["id"]\n', ['image', 'remote-code']],
+    ['x.yaml', 'PAR1: 1\n_target_: os.system\n', ['parquet', 'remote-code']],
+    ['x.yaml', 'RIFFxxxxWEBP: 1\n_target_: os.system\n', ['image', 'remote-code']],
+    ['chat_template.jinja', "GIF89a {{ ''.__class__ }}", ['image', 'remote-code']],
+    ['x.pdf', '%PDF-1.4\nhello\n', ['pdf']],
+    ['x.yaml', "cos\nsystem\n(S'!!python/x'\ntR.", ['pickle', 'remote-code']],
+    ['x.py', "cos\nsystem\n(S'id'\ntR.", ['pickle', 'python']],
+  ])('hide nothing that the text is besides: %s, %j', async (name, text, expected) => {
+    expect(formats(await look(text, name))).toEqual(expected);
+  });
+});
+
+describe('a promise of a name', () => {
+  it('is not kept by a member, nor by an empty file', async () => {
+    const detail = 'its name says so, its content does not';
+    expect(defects(await look(zipOf([{ name: 'm.safetensors', body: safetensors({ w: tensor(0, 16) }) }]), 'model.safetensors'))).toEqual([detail]);
+    for (const name of ['model.safetensors', 'x.gguf', 'x.npy', 'x.pkl']) expect(defects(await look('', name))).toEqual([detail]);
+    expect(defects(await look('', 'merges.txt'))).toEqual([]);
+  });
+});
+
+describe('an archive of PyTorch', () => {
+  it('may have more tensors than findings are kept', async () => {
+    const tensors = Array.from({ length: 10_001 }, (_, i) => ({ name: `m/data/${i}`, body: '\x01', method: 0 }) as const);
+    expect(await look(zipOf([{ name: 'm/data.pkl', body: bytes('\x80\x02N.'), method: 0 }, ...tensors]), 'm.pt')).toEqual([
+      { kind: 'format', format: 'pytorch' },
+    ]);
+  });
+});

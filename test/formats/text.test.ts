@@ -120,8 +120,9 @@ describe('examples in a text', () => {
     '~~~\n```\nimport os\n~~~\n',
     '```\n~~~\nimport os\n```\n',
     '```\nimport os\n``` more\n',
-  ])('are none of it: %j', async (text) => {
-    expect(await look(text)).toEqual(TEXT);
+  ])('are none of it, where they are examples: %j', async (text) => {
+    for (const name of ['README', 'docs/readme.txt', 'x.md', 'X.MD', 'x.mdx', 'x.markdown', 'x.rst']) expect(await look(text, name)).toEqual(TEXT);
+    for (const name of ['x', 'x.pth', 'x.txt', 'md', 'README/x', 'x.rst.bin']) expect(await look(text, name)).toEqual(PYTHON);
   });
 
   it.each([
@@ -133,7 +134,7 @@ describe('examples in a text', () => {
     ['have two marks only', '``\nimport os\n``\n'],
     ['stand between two others', '```\nx\n```\nimport os\n```\nx\n```\n'],
   ])('are not what they seem when they %s', async (_what, text) => {
-    expect(await look(text)).toEqual(PYTHON);
+    expect(await look(text, 'README.md')).toEqual(PYTHON);
   });
 });
 
@@ -145,6 +146,8 @@ describe('a configuration', () => {
     expect(await look('a: !new:x.Y\n', name)).toEqual(code('has tags that call something'));
     expect(await look('_target_: x\n', name)).toEqual(code('has ‘_target_’'));
     expect(await look('a: 1\n', name)).toEqual(TEXT);
+    // To PyYAML the marks are texts, and what stands between them is not.
+    expect(await look('a: |\n  ```\nb: !!python/object/apply:os.system ["id"]\nc: |\n  ```\n', name)).toEqual(code('has tags for Python objects'));
   });
 
   it.each(['x', 'yaml', 'x.yaml.txt', 'x.yamlx', 'x.yaaml'])('in YAML is none by the name %s', async (name) => {
@@ -171,6 +174,18 @@ describe('a configuration', () => {
     expect(await look('hello ``` {{ x.__class__ }} ```\n', name)).toEqual(code('has a template that reaches for Python'));
     expect(await look('```\n{{ x.__class__ }}\n```\n', name)).toEqual(code('has a template that reaches for Python'));
     expect(await look('hello {{ you }}\n', name)).toEqual(TEXT);
+    expect(await look(`["{{ ''.__class__ }}"]`, name)).toEqual(code('has a template that reaches for Python'));
+    expect(await look('<b>{{ x.__class__ }}</b>', name)).toEqual(code('has a template that reaches for Python'));
+    expect(await look(`${'x'.repeat(MIB)}{{ x.__class__ }}`, name)).toEqual([...TEXT, TOO_LARGE]);
+  });
+
+  it.each([
+    ['x.py', '[1]', 'python'],
+    ['setup.sh', '{"a":1}', 'script'],
+    ['x.js', '["id"]', 'script'],
+    ['x.js', '<!-- x', 'script'],
+  ])('%s is a program by its name, whatever it holds: %j', async (name, text, format) => {
+    expect((await look(text, name)).map((finding) => 'format' in finding && finding.format)).toEqual([format]);
   });
 
   it.each(['x', 'j2', 'x.jinja.txt', 'x.jinja3', 'x.j2x', 'x.jinj'])('is no template by the name %s', async (name) => {
