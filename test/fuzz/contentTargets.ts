@@ -44,6 +44,9 @@ export async function contentTargets(tmp: Scratch): Promise<readonly Target[]> {
     format('GGUF', 'model.gguf', [gguf()]),
     format('ONNX', 'model.onnx', [onnx(), field(7, field(5, field(13, Buffer.concat([field(1, 'location'), field(2, 'w')]))))]),
     format('NumPy', 'a.npy', [npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 8), npy("{'descr': '|O', 'shape': (1,), }", 8)]),
+    format('joblib', 'model.joblib', [JOBLIB]),
+    format('JSON', 'config.json', [Buffer.from('{"a":[1,-2.5e3,"\\u0061"],"auto_map":{"b":null},"weight_map":{"c":"d.safetensors"},"e":NaN}')]),
+    format('YAML', 'config.yaml', [Buffer.from('a: 1\nb: !!python/name:os.system\nc: "_t\\x61rget_"\n%TAG ! x\n')]),
     format('formats in archives', 'model.bin', [
       zipOf([{ name: 'a/data.pkl', body: PICKLE }]),
       tarOf([{ name: 'x.npy', body: PICKLE }]),
@@ -155,6 +158,12 @@ export async function contentTargets(tmp: Scratch): Promise<readonly Target[]> {
     },
   ];
 }
+
+/** A wrapper of joblib's, the eight bytes of its array, and what follows them. */
+const JOBLIB = Buffer.from(
+  '\x80\x04\x95\x0a\0\0\0\0\0\0\0U\x01xU\x01y\x86}\x940cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(U\x05shapeK\x01\x85U\x05dtypecnumpy\ndtype\nU\x02f8\x89\x88\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tbub01234567.',
+  'latin1',
+);
 
 /** A format is judged: never an exception, always a verdict. */
 function format(name: string, file: string, seeds: readonly Buffer[]): Target {
