@@ -4,6 +4,7 @@ import { type Entry, fromRandomAccessReader, type LocalFileHeader, RandomAccessR
 import { type ByteSource, readExactly, slice } from './byteSource.ts';
 import { Defect } from './finding.ts';
 import { type InflateBudget, inflate } from './inflate.ts';
+import { findDirectory } from './zipEnd.ts';
 
 const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
 /** Encrypted, patched, strongly encrypted, masked: readers disagree on what such members hold. */
@@ -29,7 +30,11 @@ export async function readZip(source: ByteSource, maxMembers: number): Promise<Z
   const extents: { readonly start: number; readonly end: number; readonly slack: number }[] = [];
   const names = new Set<string>();
   const members: ZipMember[] = [];
-  await listEntries(source, maxMembers, (entry, local) => {
+  const directory = await findDirectory(source);
+  if (directory.entries > maxMembers) throw new Defect(`has ${directory.entries} members, more than are judged`);
+  let listedBytes = 0;
+  await listEntries(source, (entry, local) => {
+    listedBytes += 46 + entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength;
     const name = entry.fileName;
     if (names.has(name)) problems.add(`has two members ‘${name}’`);
     names.add(name);
@@ -40,10 +45,12 @@ export async function readZip(source: ByteSource, maxMembers: number): Promise<Z
     if (name.endsWith('/') && entry.uncompressedSize === 0 && entry.compressedSize === 0) return;
     members.push({ name, sizeBytes: entry.uncompressedSize, open: (budget) => openMember(source, entry, local, budget) });
   });
+  // One reader counts them, another reads to the directory's end.
+  if (directory.start + listedBytes !== directory.end) problems.add('has more in its directory than the members that it counts');
   extents.sort((a, b) => a.start - b.start);
   let reached = 0;
   let slack = 0;
-  for (const extent of extents) {
+  for (const extent of [...extents, { ...directory, slack: 0 }]) {
     if (extent.start < reached) problems.add('has members that overlap');
     if (extent.start > reached + slack) problems.add('has bytes between its members that belong to none');
     reached = Math.max(reached, extent.end);
@@ -79,7 +86,7 @@ async function openMember(source: ByteSource, entry: Entry, local: LocalFileHead
 }
 
 /** yauzl with this project's reader beneath: whatever goes wrong inside its callbacks ends here, not as an uncaught exception. */
-function listEntries(source: ByteSource, maxMembers: number, visit: (entry: Entry, local: LocalFileHeader) => void): Promise<void> {
+function listEntries(source: ByteSource, visit: (entry: Entry, local: LocalFileHeader) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       if (error instanceof ReadFailure) reject(error.cause);
@@ -93,7 +100,6 @@ function listEntries(source: ByteSource, maxMembers: number, visit: (entry: Entr
       }
     };
     const visitAll = (zip: ZipFile): void => {
-      if (zip.entryCount > maxMembers) throw new Defect(`has ${zip.entryCount} members, more than are judged`);
       zip.on('error', fail);
       zip.on('end', resolve);
       zip.on('entry', (entry: Entry) =>

@@ -56,6 +56,21 @@ function zip(members: readonly Member[], between: Buffer = Buffer.alloc(0)): Buf
   return Buffer.concat([...parts, central, end]);
 }
 
+/** An archive that says that it has fewer members than its directory. */
+function fewer(file: Buffer, count: number): Buffer {
+  return Buffer.concat([file.subarray(0, -14), u16(count), u16(count), file.subarray(-10)]);
+}
+
+/** A directory where the end record says, and another right before it, whose members zipfile finds by their distance from that. */
+function twoDirectories(first: Member, second: Member): Buffer {
+  const [shown, hidden] = [zip([first]), zip([second])];
+  const [shownStart, hiddenStart] = [shown, hidden].map((file) => file.readUInt32LE(file.length - 6)) as [number, number];
+  const directory = Buffer.from(hidden.subarray(hiddenStart));
+  directory.writeUInt32LE(shownStart - hiddenStart, 42);
+  directory.writeUInt32LE(shownStart, directory.length - 6);
+  return Buffer.concat([shown.subarray(0, -22), hidden.subarray(0, hiddenStart), directory]);
+}
+
 /** A .npy file. */
 function npy(header: string, data: Buffer | string): Buffer {
   return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), u16(header.length), Buffer.from(header), Buffer.from(data as string, 'latin1')]);
@@ -106,11 +121,16 @@ describe('archives of models', () => {
 
 describe('zip archives that two readers would read differently', () => {
   const one = { name: 'a.txt', data: 'hello' };
+  const two = { name: 'b.txt', data: 'hello' };
   it.each<[string, Buffer, RegExp]>([
     ['a name twice', zip([one, one]), /two members/],
     ['two names', zip([{ ...one, localName: 'b.txt' }]), /two names/],
     ['two methods', zip([{ ...one, localMethod: 8 }]), /two compression methods/],
     ['two sizes', zip([{ ...one, localSize: 4 }]), /two sizes/],
+    ['more members than it counts', fewer(zip([one, two]), 1), /more in its directory/],
+    ['two directories', twoDirectories({ ...one, data: 'hello'.repeat(100) }, two), /directory elsewhere/],
+    ['a member before the directory that is in none', zip([one], zip([two]).subarray(0, 40)), /belong to none/],
+    ['an archive in its comment', Buffer.concat([zip([one]).subarray(0, -2), u16(zip([two]).length), zip([two])]), /directory elsewhere/],
     ['a mark of encryption', zip([{ ...one, flags: 1 }]), /no readable zip/],
     ['a mark of a patch', zip([{ ...one, flags: 0x20 }]), /encrypted or patched/],
     ['bytes that belong to no member', zip([one, { ...one, name: 'b.txt' }], Buffer.from(EVIL)), /belong to none/],

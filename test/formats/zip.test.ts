@@ -185,16 +185,43 @@ describe('the place of members', () => {
     ]);
   });
 
+  it('ends where the directory begins', async () => {
+    expect(await problems({ between: gap(1) })).toEqual(['has bytes between its members that belong to none']);
+    expect(await problems({ flags: 8, between: gap(24) })).toEqual([]);
+    expect(await problems({ flags: 8, between: gap(25) })).toEqual(['has bytes between its members that belong to none']);
+    // Also the place of one that is a directory.
+    expect(await problems({ name: 'd/', data: '', between: gap(1) })).toEqual(['has bytes between its members that belong to none']);
+    const unlisted = Buffer.concat([gap(3), zip([])]);
+    unlisted.writeUInt32LE(3, 3 + 16);
+    expect((await read(unlisted)).problems).toEqual(['has bytes between its members that belong to none']);
+    const directory = 36;
+    const late = zip([{ data: 'hello' }]);
+    // Its content would go on in the directory.
+    for (const [at, size] of [[18, 6] as const, [22, 6] as const, [directory + 20, 6] as const, [directory + 24, 6] as const]) late.writeUInt32LE(size, at);
+    expect((await read(late)).problems).toEqual(['has members that overlap']);
+  });
+
+  it('is in the directory for as many as it counts', async () => {
+    expect((await read(zip([{ name: 'a' }, { name: 'b' }], 1))).problems).toEqual([
+      'has more in its directory than the members that it counts',
+      'has bytes between its members that belong to none',
+    ]);
+  });
+
   it('is each one’s own', async () => {
     // The header of ‘a’ has 31 bytes, its content 5.
     expect(await problems({ name: 'a' }, { name: 'a', at: 0 })).toContainEqual('has members that overlap');
     const inner = Buffer.concat([Buffer.from('PK\x03\x04'), u16(20), u16(0), u16(0), u32(0), u32(0), u32(5), u32(5), u16(1), u16(0), Buffer.from('bhello')]);
-    expect(await problems({ name: 'a', data: inner }, { name: 'b', data: 'hello', at: 31 })).toEqual(['has members that overlap']);
+    expect(await problems({ name: 'a', data: inner }, { name: 'b', data: 'hello', at: 31 })).toEqual([
+      'has members that overlap',
+      'has bytes between its members that belong to none',
+    ]);
     // A long one reaches beyond the next and into the one behind that.
     expect(inner).toHaveLength(36);
     expect(await problems({ name: 'a', data: Buffer.concat([inner, inner]) }, { name: 'b', at: 31 }, { name: 'b', at: 67 })).toEqual([
       'has two members ‘b’',
       'has members that overlap',
+      'has bytes between its members that belong to none',
     ]);
   });
 
@@ -208,14 +235,14 @@ describe('what is no zip', () => {
   const with4 = (at: number, bytes: Buffer): Buffer => Buffer.concat([good.subarray(0, at), bytes, good.subarray(at + 4)]);
 
   it.each<[string, Buffer, RegExp]>([
-    ['nothing', Buffer.alloc(0), /^is no readable zip: End of central directory record signature not found/],
-    ['something else', Buffer.alloc(100, 'x'), /^is no readable zip: End of central directory/],
-    ['a zip that is cut off', good.subarray(0, -1), /^is no readable zip: End of central directory/],
+    ['nothing', Buffer.alloc(0), /^is no readable zip: it has no end record$/],
+    ['something else', Buffer.alloc(100, 'x'), /^is no readable zip: it has no end record$/],
+    ['a zip that is cut off', good.subarray(0, -1), /^is no readable zip: it has no end record$/],
     ['a directory that is none', with4(36, Buffer.from('PK\x01\x03')), /^is no readable zip: invalid central directory file header signature/],
     ['a member without a header', with4(0, Buffer.from('PK\x03\x05')), /^is no readable zip: invalid local file header signature/],
     ['more members than there are', zip([{ name: 'a' }], 2), /^a record reaches beyond the end of the file$/],
     ['a header beyond the end', zip([{ at: 10_000 }]), /^a record reaches beyond the end of the file$/],
-    ['a directory beyond the end', with4(good.length - 6, u32(10_000)), /^a record reaches beyond the end of the file$/],
+    ['a directory beyond the end', with4(good.length - 6, u32(10_000)), /^has its directory elsewhere than right before its end record$/],
     ['a name that leads outside', zip([{ name: '../a' }]), /^is no readable zip: invalid relative path/],
     ['an absolute name', zip([{ name: '/a' }]), /^is no readable zip: absolute path/],
     ['a stored member of two sizes', zip([{ sizeBytes: 4 }]), /^is no readable zip: compressed\/uncompressed size mismatch/],
@@ -243,8 +270,10 @@ describe('what is no zip', () => {
     entry.writeUInt16LE(1, 28);
     entry.writeUInt16LE(65_535, 30);
     const local = Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(22), u16(1), u16(0), Buffer.from('d')]);
-    const listed = (count: number): Buffer =>
-      Buffer.concat([local, ...Array.from({ length: count }, () => entry), Buffer.from('PK\x05\x06'), u32(0), u16(count), u16(count), u32(0), u32(31), u16(0)]);
+    const listed = (count: number): Buffer => {
+      const end = [Buffer.from('PK\x05\x06'), u32(0), u16(count), u16(count), u32(count * entry.length), u32(31), u16(0)];
+      return Buffer.concat([local, ...Array.from({ length: count }, () => entry), ...end]);
+    };
     await expect(read(listed(1025), 2000)).rejects.toThrow(new Defect('has a directory larger than is read'));
     expect((await read(listed(200), 2000)).problems).toContain('has two members ‘d’');
   });
