@@ -11,6 +11,9 @@ const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
 /** Encrypted, patched, strongly encrypted, masked: readers disagree on what such members hold. */
 const ODD_FLAGS = 0x0001 | 0x0020 | 0x0040 | 0x2000;
 const DESCRIPTOR_FLAG = 0x0008;
+const ZIP64_FIELD = 0x0001;
+/** A size that is told in the extra field. */
+const ELSEWHERE = 0xffffffff;
 
 export type ZipMember = {
   readonly name: string;
@@ -69,12 +72,25 @@ function disagreements(name: string, entry: Entry, local: LocalFileHeader): read
   if (!same || isRenamed(name, [...entry.extraFields, ...localFields])) problems.push('a member has two names');
   if (local.compressionMethod !== entry.compressionMethod) problems.push('a member has two compression methods');
   if (((entry.generalPurposeBitFlag | local.generalPurposeBitFlag) & ODD_FLAGS) !== 0) problems.push('a member is marked as encrypted or patched');
-  // 0: told behind the data; 0xffffffff: told in an extra field.
-  const told = (size: number): boolean => size !== 0 && size !== 0xffffffff;
-  if (told(local.compressedSize) && local.compressedSize !== entry.compressedSize) problems.push('a member has two sizes');
-  if (told(local.uncompressedSize) && local.uncompressedSize !== entry.uncompressedSize) problems.push('a member has two sizes');
+  const [size, packed] = localSizes(local, localFields);
+  // Told behind the data, as a flag says.
+  const later = (local.generalPurposeBitFlag & DESCRIPTOR_FLAG) !== 0;
+  const differs = (told: number | undefined, listed: number): boolean => told !== listed && !(later && told === 0);
+  const twice = entry.extraFields.filter(({ id }) => id === ZIP64_FIELD).length > 1;
+  if (differs(size, entry.uncompressedSize) || differs(packed, entry.compressedSize) || twice) problems.push('a member has two sizes');
   if (name.endsWith('/') && entry.uncompressedSize !== 0) problems.push('a directory has content');
   return problems;
+}
+
+/** Of the content, unpacked and packed, by the header before it. */
+function localSizes(local: LocalFileHeader, fields: ReturnType<typeof parseExtraFields>): readonly number[] {
+  const wide = fields.find(({ id }) => id === ZIP64_FIELD)?.data ?? Buffer.alloc(0);
+  let at = 0;
+  return [local.uncompressedSize, local.compressedSize].map((size) => {
+    if (size !== ELSEWHERE || at + 8 > wide.length) return size;
+    at += 8;
+    return Number(wide.readBigUInt64LE(at - 8));
+  });
 }
 
 /** CRCs are not compared: PyTorch may write others, and the bytes are judged whatever they are. */

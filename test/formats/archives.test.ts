@@ -130,6 +130,7 @@ describe('zip archives that two readers would read differently', () => {
     ['two names', zip([{ ...one, localName: 'b.txt' }]), /two names/],
     ['two methods', zip([{ ...one, localMethod: 8 }]), /two compression methods/],
     ['two sizes', zip([{ ...one, localSize: 4 }]), /two sizes/],
+    ['no size', zip([{ ...one, localSize: 0 }]), /two sizes/],
     ['a name in its extra field', zip([{ ...one, extra: renamed }]), /two names/],
     ['a name that ends early', zip([{ ...one, name: 'a.txt\0/data/0' }]), /NUL in its name/],
     ['more members than it counts', fewer(zip([one, two]), 1), /more in its directory/],
