@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Imports yauzl (CommonJS): load this file lazily.
-import { type Entry, fromRandomAccessReader, type LocalFileHeader, RandomAccessReader, type ZipFile } from 'yauzl';
+import { type Entry, fromRandomAccessReader, type LocalFileHeader, parseExtraFields, RandomAccessReader, type ZipFile } from 'yauzl';
 import { type ByteSource, readExactly, slice } from './byteSource.ts';
 import { Defect } from './finding.ts';
 import { type InflateBudget, inflate } from './inflate.ts';
+import { findDirectory } from './zipEnd.ts';
+import { isRenamed, nameOf } from './zipNames.ts';
 
 const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
 /** Encrypted, patched, strongly encrypted, masked: readers disagree on what such members hold. */
 const ODD_FLAGS = 0x0001 | 0x0020 | 0x0040 | 0x2000;
 const DESCRIPTOR_FLAG = 0x0008;
+const ZIP64_FIELD = 0x0001;
+/** A size that is told in the extra field. */
+const ELSEWHERE = 0xffffffff;
 
 export type ZipMember = {
   readonly name: string;
@@ -29,21 +34,29 @@ export async function readZip(source: ByteSource, maxMembers: number): Promise<Z
   const extents: { readonly start: number; readonly end: number; readonly slack: number }[] = [];
   const names = new Set<string>();
   const members: ZipMember[] = [];
-  await listEntries(source, maxMembers, (entry, local) => {
-    const name = entry.fileName;
+  const directory = await findDirectory(source);
+  if (directory.entries > maxMembers) throw new Defect(`has ${directory.entries} members, more than are judged`);
+  let listedBytes = 0;
+  await listEntries(source, (entry, local) => {
+    listedBytes += 46 + entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength;
+    const name = nameOf(entry.fileNameRaw, entry.generalPurposeBitFlag);
     if (names.has(name)) problems.add(`has two members ‘${name}’`);
     names.add(name);
-    for (const problem of disagreements(entry, local)) problems.add(`${problem} (‘${name}’)`);
-    const start = entry.relativeOffsetOfLocalHeader;
+    for (const problem of disagreements(name, entry, local)) problems.add(`${problem} (‘${name}’)`);
+    const { compressionMethod: method, compressedSize: packedBytes, uncompressedSize: sizeBytes, relativeOffsetOfLocalHeader: start } = entry;
     const slack = (entry.generalPurposeBitFlag & DESCRIPTOR_FLAG) !== 0 ? 24 : 0;
-    extents.push({ start, end: local.fileDataStart + entry.compressedSize, slack });
-    if (name.endsWith('/') && entry.uncompressedSize === 0 && entry.compressedSize === 0) return;
-    members.push({ name, sizeBytes: entry.uncompressedSize, open: (budget) => openMember(source, entry, local, budget) });
+    extents.push({ start, end: local.fileDataStart + packedBytes, slack });
+    if (name.endsWith('/') && sizeBytes === 0 && packedBytes === 0) return;
+    const packed = slice(source, local.fileDataStart, packedBytes);
+    // Without the entry, whose fields would be held by the million.
+    members.push({ name, sizeBytes, open: (budget) => openMember(packed, method, sizeBytes, budget) });
   });
+  // One reader counts them, another reads to the directory's end.
+  if (directory.start + listedBytes !== directory.end) problems.add('has more in its directory than the members that it counts');
   extents.sort((a, b) => a.start - b.start);
   let reached = 0;
   let slack = 0;
-  for (const extent of extents) {
+  for (const extent of [...extents, { ...directory, slack: 0 }]) {
     if (extent.start < reached) problems.add('has members that overlap');
     if (extent.start > reached + slack) problems.add('has bytes between its members that belong to none');
     reached = Math.max(reached, extent.end);
@@ -52,34 +65,51 @@ export async function readZip(source: ByteSource, maxMembers: number): Promise<Z
   return { members, problems: [...problems] };
 }
 
-function disagreements(entry: Entry, local: LocalFileHeader): readonly string[] {
+function disagreements(name: string, entry: Entry, local: LocalFileHeader): readonly string[] {
   const problems: string[] = [];
-  if (!local.fileName.equals(entry.fileNameRaw)) problems.push('a member has two names');
+  const localFields = parseExtraFields(local.extraField);
+  const same = local.fileName.equals(entry.fileNameRaw) && nameOf(local.fileName, local.generalPurposeBitFlag) === name;
+  if (!same || isRenamed(name, [...entry.extraFields, ...localFields])) problems.push('a member has two names');
   if (local.compressionMethod !== entry.compressionMethod) problems.push('a member has two compression methods');
   if (((entry.generalPurposeBitFlag | local.generalPurposeBitFlag) & ODD_FLAGS) !== 0) problems.push('a member is marked as encrypted or patched');
-  // 0: told behind the data; 0xffffffff: told in an extra field.
-  const told = (size: number): boolean => size !== 0 && size !== 0xffffffff;
-  if (told(local.compressedSize) && local.compressedSize !== entry.compressedSize) problems.push('a member has two sizes');
-  if (told(local.uncompressedSize) && local.uncompressedSize !== entry.uncompressedSize) problems.push('a member has two sizes');
-  if (entry.fileName.endsWith('/') && entry.uncompressedSize !== 0) problems.push('a directory has content');
+  const [size, packed] = localSizes(local, localFields);
+  // Told behind the data, as a flag says.
+  const later = (local.generalPurposeBitFlag & DESCRIPTOR_FLAG) !== 0;
+  const differs = (told: number | undefined, listed: number): boolean => told !== listed && !(later && told === 0);
+  const twice = entry.extraFields.filter(({ id }) => id === ZIP64_FIELD).length > 1;
+  if (differs(size, entry.uncompressedSize) || differs(packed, entry.compressedSize) || twice) problems.push('a member has two sizes');
+  if (name.endsWith('/') && entry.uncompressedSize !== 0) problems.push('a directory has content');
   return problems;
 }
 
+/** Of the content, unpacked and packed, by the header before it. */
+function localSizes(local: LocalFileHeader, fields: ReturnType<typeof parseExtraFields>): readonly number[] {
+  const wide = fields.find(({ id }) => id === ZIP64_FIELD)?.data ?? Buffer.alloc(0);
+  let at = 0;
+  return [local.uncompressedSize, local.compressedSize].map((size) => {
+    if (size !== ELSEWHERE || at + 8 > wide.length) return size;
+    at += 8;
+    return Number(wide.readBigUInt64LE(at - 8));
+  });
+}
+
 /** CRCs are not compared: PyTorch may write others, and the bytes are judged whatever they are. */
-async function openMember(source: ByteSource, entry: Entry, local: LocalFileHeader, budget: InflateBudget): Promise<ByteSource> {
-  const raw = slice(source, local.fileDataStart, entry.compressedSize);
-  switch (entry.compressionMethod) {
+async function openMember(packed: ByteSource, method: number, sizeBytes: number, budget: InflateBudget): Promise<ByteSource> {
+  switch (method) {
     case 0:
-      return raw;
+      return packed;
     case 8:
-      return inflate(raw, 'deflate', budget, entry.uncompressedSize);
+      return inflate(packed, 'deflate', budget, sizeBytes);
     default:
-      throw new Defect(`is compressed by method ${entry.compressionMethod}, which cannot be read`);
+      throw new Defect(`is compressed by method ${method}, which cannot be read`);
   }
 }
 
+/** Names are read here, comments never: the library decodes each byte of them by itself, which takes long. */
+const OPTIONS = { lazyEntries: true, autoClose: false, validateEntrySizes: true, decodeStrings: false };
+
 /** yauzl with this project's reader beneath: whatever goes wrong inside its callbacks ends here, not as an uncaught exception. */
-function listEntries(source: ByteSource, maxMembers: number, visit: (entry: Entry, local: LocalFileHeader) => void): Promise<void> {
+function listEntries(source: ByteSource, visit: (entry: Entry, local: LocalFileHeader) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       if (error instanceof ReadFailure) reject(error.cause);
@@ -93,7 +123,6 @@ function listEntries(source: ByteSource, maxMembers: number, visit: (entry: Entr
       }
     };
     const visitAll = (zip: ZipFile): void => {
-      if (zip.entryCount > maxMembers) throw new Defect(`has ${zip.entryCount} members, more than are judged`);
       zip.on('error', fail);
       zip.on('end', resolve);
       zip.on('entry', (entry: Entry) =>
@@ -110,7 +139,7 @@ function listEntries(source: ByteSource, maxMembers: number, visit: (entry: Entr
       zip.readEntry();
     };
     guard(() =>
-      fromRandomAccessReader(new Reader(source, fail), source.sizeBytes, { lazyEntries: true, autoClose: false, validateEntrySizes: true }, (error, zip) =>
+      fromRandomAccessReader(new Reader(source, fail), source.sizeBytes, OPTIONS, (error, zip) =>
         guard(() => {
           if (error !== null) fail(error);
           else visitAll(zip);

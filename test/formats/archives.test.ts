@@ -14,6 +14,7 @@ type Member = {
   readonly localMethod?: number;
   readonly localSize?: number;
   readonly flags?: number;
+  readonly extra?: Buffer;
 };
 
 /** A zip of stored members, with the lies that are asked for. */
@@ -21,7 +22,7 @@ function zip(members: readonly Member[], between: Buffer = Buffer.alloc(0)): Buf
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];
   let at = 0;
-  for (const { name, data, localName = name, localMethod = 0, localSize, flags = 0 } of members) {
+  for (const { name, data, localName = name, localMethod = 0, localSize, flags = 0, extra = Buffer.alloc(0) } of members) {
     const bytes = Buffer.from(data);
     const facts = (method: number, size: number): Buffer => Buffer.concat([u16(20), u16(flags), u16(method), u32(0), u32(crc32(bytes)), u32(size), u32(size)]);
     const local = Buffer.concat([
@@ -39,13 +40,14 @@ function zip(members: readonly Member[], between: Buffer = Buffer.alloc(0)): Buf
         u16(20),
         facts(0, bytes.length),
         u16(name.length),
-        u16(0),
+        u16(extra.length),
         u16(0),
         u16(0),
         u16(0),
         u32(0),
         u32(at),
         Buffer.from(name),
+        extra,
       ]),
     );
     parts.push(local);
@@ -54,6 +56,21 @@ function zip(members: readonly Member[], between: Buffer = Buffer.alloc(0)): Buf
   const central = Buffer.concat(directory);
   const end = Buffer.concat([Buffer.from('PK\x05\x06'), u32(0), u16(members.length), u16(members.length), u32(central.length), u32(at), u16(0)]);
   return Buffer.concat([...parts, central, end]);
+}
+
+/** An archive that says that it has fewer members than its directory. */
+function fewer(file: Buffer, count: number): Buffer {
+  return Buffer.concat([file.subarray(0, -14), u16(count), u16(count), file.subarray(-10)]);
+}
+
+/** A directory where the end record says, and another right before it, whose members zipfile finds by their distance from that. */
+function twoDirectories(first: Member, second: Member): Buffer {
+  const [shown, hidden] = [zip([first]), zip([second])];
+  const [shownStart, hiddenStart] = [shown, hidden].map((file) => file.readUInt32LE(file.length - 6)) as [number, number];
+  const directory = Buffer.from(hidden.subarray(hiddenStart));
+  directory.writeUInt32LE(shownStart - hiddenStart, 42);
+  directory.writeUInt32LE(shownStart, directory.length - 6);
+  return Buffer.concat([shown.subarray(0, -22), hidden.subarray(0, hiddenStart), directory]);
 }
 
 /** A .npy file. */
@@ -106,11 +123,20 @@ describe('archives of models', () => {
 
 describe('zip archives that two readers would read differently', () => {
   const one = { name: 'a.txt', data: 'hello' };
+  const two = { name: 'b.txt', data: 'hello' };
+  const renamed = Buffer.concat([u16(0x7075), u16(13), Buffer.from([1]), u32(crc32('a.txt')), Buffer.from('data/0.t')]);
   it.each<[string, Buffer, RegExp]>([
     ['a name twice', zip([one, one]), /two members/],
     ['two names', zip([{ ...one, localName: 'b.txt' }]), /two names/],
     ['two methods', zip([{ ...one, localMethod: 8 }]), /two compression methods/],
     ['two sizes', zip([{ ...one, localSize: 4 }]), /two sizes/],
+    ['no size', zip([{ ...one, localSize: 0 }]), /two sizes/],
+    ['a name in its extra field', zip([{ ...one, extra: renamed }]), /two names/],
+    ['a name that ends early', zip([{ ...one, name: 'a.txt\0/data/0' }]), /NUL in its name/],
+    ['more members than it counts', fewer(zip([one, two]), 1), /more in its directory/],
+    ['two directories', twoDirectories({ ...one, data: 'hello'.repeat(100) }, two), /directory elsewhere/],
+    ['a member before the directory that is in none', zip([one], zip([two]).subarray(0, 40)), /belong to none/],
+    ['an archive in its comment', Buffer.concat([zip([one]).subarray(0, -2), u16(zip([two]).length), zip([two])]), /directory elsewhere/],
     ['a mark of encryption', zip([{ ...one, flags: 1 }]), /no readable zip/],
     ['a mark of a patch', zip([{ ...one, flags: 0x20 }]), /encrypted or patched/],
     ['bytes that belong to no member', zip([one, { ...one, name: 'b.txt' }], Buffer.from(EVIL)), /belong to none/],
