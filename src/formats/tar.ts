@@ -1,90 +1,110 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Header, Pax } from 'tar';
+import { isUtf8 } from 'node:buffer';
 import { type ByteSource, readExactly } from './byteSource.ts';
 import { Defect } from './finding.ts';
+import { BLOCK_BYTES, readHeader, type TarHeader, text } from './tarHead.ts';
 
-const BLOCK_BYTES = 512;
+/** Records of POSIX for the next member or for all, and the long name of GNU. */
+const EXTENSIONS = ['x', 'g', 'L'];
+const FILES = ['0', '\0', '7'];
+const DIRECTORY = '5';
 const MAX_EXTENSION_BYTES = 1024 * 1024;
+/** What does not fit into the octal digits of a header: only then a record may give another size. */
+const LARGE_BYTES = 8 ** 11;
 
 export type TarMember = { readonly name: string; readonly start: number; readonly sizeBytes: number };
 
-/** Whether the block is a header whose checksum is right. */
-export function isHeader(block: Buffer): boolean {
-  try {
-    const header = new Header(block);
-    return header.cksumValid && !header.nullBlock;
-  } catch {
-    return false;
-  }
-}
+/** What stands before a member about it. */
+type Extension = { readonly name?: string | undefined; readonly sizeBytes?: number | undefined };
 
 /** The regular files of an archive, where they lie. Everything on which readers differ is a defect. @throws Defect */
 export async function* readTar(source: ByteSource): AsyncGenerator<TarMember> {
   let position = 0;
-  let name: string | undefined;
-  let pax: Pax | undefined;
+  let extension: Extension | undefined;
   while (position < source.sizeBytes) {
-    const block = await readExactly(source, position, BLOCK_BYTES, 'a header');
-    const header = decode(block, pax);
+    const header = readHeader(await readExactly(source, position, BLOCK_BYTES, 'a header'), position);
     position += BLOCK_BYTES;
-    if (header.nullBlock) return checkEnd(source, position);
-    if (!header.cksumValid) throw new Defect(`has a header at byte ${position - BLOCK_BYTES} whose checksum is wrong`);
-    const sizeBytes = header.size ?? 0;
-    if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || position + sizeBytes > source.sizeBytes)
-      throw new Defect('has a member that reaches beyond the end');
-    switch (header.type) {
-      case 'ExtendedHeader':
-      case 'GlobalExtendedHeader': {
-        const text = await extension(source, position, sizeBytes);
-        if (/\bGNU\.sparse\b/.test(text)) throw new Defect('has sparse members');
-        if (header.type === 'GlobalExtendedHeader' && /\b(size|path)=/.test(text)) throw new Defect('gives all its members one size or name');
-        if (header.type === 'ExtendedHeader') pax = Pax.parse(text);
-        break;
-      }
-      case 'NextFileHasLongPath':
-      case 'OldGnuLongPath':
-        name = (await extension(source, position, sizeBytes)).replace(/\0[\s\S]*$/, '');
-        break;
-      case 'NextFileHasLongLinkpath':
-        break;
-      case 'File':
-      case 'OldFile':
-      case 'ContiguousFile':
-        yield { name: name ?? header.path ?? '', start: position, sizeBytes };
-        name = undefined;
-        pax = undefined;
-        break;
-      case 'Directory':
-      case 'GNUDumpDir':
-        // The library takes a file whose name ends with a slash for a directory, and gives both no size; others read on by the size.
-        if (/[1-7\x80-\xff]/.test(block.toString('latin1', 124, 136))) throw new Defect('has a directory with content');
-        name = undefined;
-        pax = undefined;
-        break;
-      default:
-        throw new Defect(`has a member that is no file (${header.type})`);
+    if (header === undefined) break;
+    let { sizeBytes } = header;
+    if (EXTENSIONS.includes(header.type)) {
+      // Readers differ in which of them counts, and in what a size is the size of.
+      if (extension !== undefined) throw new Defect('has more than one header before a member');
+      if (header.name === '') throw new Defect('has a header without a name');
+      extension = await readExtension(source, position, header);
+    } else {
+      const file = fileOf(header, extension ?? {});
+      extension = undefined;
+      sizeBytes = file?.sizeBytes ?? 0;
+      if (position + sizeBytes > source.sizeBytes) throw new Defect('has a member that reaches beyond the end');
+      if (file !== undefined) yield { start: position, ...file };
     }
-    position += Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES;
+    const end = position + Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES;
+    // Python looks for more records there.
+    await checkZeros(source, position + sizeBytes, end, 'bytes behind a member');
+    position = end;
   }
+  if (extension !== undefined) throw new Defect('has a header before no member');
+  // Some readers stop at the first empty block, others go on.
+  await checkZeros(source, position, source.sizeBytes, 'bytes behind its end');
 }
 
-function decode(block: Buffer, pax: Pax | undefined): Header {
-  try {
-    return new Header(block, 0, pax);
-  } catch (error) {
-    throw new Defect(`has a header that cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-  }
+/** Undefined for a directory. What is neither is a link, or one reader's file and nothing to another. */
+function fileOf({ type, ...header }: TarHeader, extension: Extension): Pick<TarMember, 'name' | 'sizeBytes'> | undefined {
+  const { name = header.name, sizeBytes = header.sizeBytes } = extension;
+  if (type !== DIRECTORY && !FILES.includes(type)) throw new Defect(`has a member that is no file (type ${JSON.stringify(type)})`);
+  if (name === '') throw new Defect('has a member without a name');
+  if (sizeBytes !== header.sizeBytes && sizeBytes < LARGE_BYTES) throw new Defect('has a member of two sizes');
+  // To some, a slash at the end makes a directory of a file; to Python, only that of an old header, whatever the name is.
+  const directory = type === DIRECTORY || name.endsWith('/') || (type === '\0' && header.name.endsWith('/'));
+  if (directory && sizeBytes > 0) throw new Defect('has a directory with content');
+  return directory ? undefined : { name, sizeBytes };
 }
 
-async function extension(source: ByteSource, position: number, sizeBytes: number): Promise<string> {
+/** What counts for the next member; nothing does that is said for all. */
+async function readExtension(source: ByteSource, position: number, { type, sizeBytes }: TarHeader): Promise<Extension | undefined> {
   if (sizeBytes > MAX_EXTENSION_BYTES) throw new Defect(`has an extended header of ${sizeBytes} bytes`);
-  return (await readExactly(source, position, sizeBytes, 'an extended header')).toString('utf8');
+  const bytes = await readExactly(source, position, sizeBytes, 'an extended header');
+  if (type === 'L') return { name: text(bytes) };
+  const records = readRecords(bytes);
+  const [path, size] = [records.get('path'), records.get('size')];
+  if (type === 'x') return { name: path && Buffer.from(path, 'latin1').toString(), sizeBytes: sizeOf(size) };
+  if (path !== undefined || size !== undefined || records.has('linkpath')) throw new Defect('gives all its members one size or name');
+  return undefined;
 }
 
-/** Some readers stop at the first empty block, others go on. */
-async function checkEnd(source: ByteSource, position: number): Promise<void> {
-  for (let at = position; at < source.sizeBytes; at += 1024 * 1024) {
-    const bytes = await source.read(at, 1024 * 1024);
-    if (bytes.some((byte) => byte !== 0)) throw new Defect('has bytes behind its end');
+function sizeOf(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (!/^(0|[1-9]\d{0,14})$/.test(value)) throw new Defect('has a size that cannot be read');
+  return Number(value);
+}
+
+/** Records as POSIX has them, each with its own length in front. Some readers go by lines instead, and would find others in a value. */
+function readRecords(bytes: Buffer): ReadonlyMap<string, string> {
+  const all = bytes.toString('latin1');
+  if (/\bGNU\.sparse\b|SCHILY\.realsize|SUN\.holesdata/.test(all)) throw new Defect('has sparse members');
+  const record = /([1-9]\d{0,6}) ([A-Za-z][^=\n\0]*)=/y;
+  const records = new Map<string, string>();
+  for (let at = 0; at < all.length; ) {
+    record.lastIndex = at;
+    const [, length, key = ''] = record.exec(all) ?? [];
+    const end = at + Number(length) - 1;
+    if (!(end >= record.lastIndex) || all[end] !== '\n') throw new Defect('has an extended header that cannot be read');
+    const value = all.slice(record.lastIndex, end);
+    if (records.has(key)) throw new Defect(`has an extended header that says ${key} twice`);
+    const doubtful = /^(path|linkpath|size)$/.test(key)
+      ? value === '' || /[\n\0]/.test(value) || !isUtf8(Buffer.from(value, 'latin1'))
+      : /\n[^\n]{2,8}(path|linkpath|size)=/.test(value);
+    if (doubtful) throw new Defect('has an extended header that can be read in two ways');
+    records.set(key, value);
+    at = end + 1;
+  }
+  return records;
+}
+
+async function checkZeros(source: ByteSource, start: number, end: number, what: string): Promise<void> {
+  if (end > source.sizeBytes) throw new Defect('ends within a block');
+  for (let at = start; at < end; at += 1024 * 1024) {
+    const bytes = await source.read(at, Math.min(1024 * 1024, end - at));
+    if (bytes.some((byte) => byte !== 0)) throw new Defect(`has ${what}`);
   }
 }
