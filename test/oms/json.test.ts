@@ -338,3 +338,20 @@ function document(names = ['a', 'b', 'c', '"', '\\', '😀', '__proto__'], escap
     ),
   })).value;
 }
+
+describe('the message for what is no JSON', () => {
+  it.each([
+    ['', 'it is empty'],
+    [' \n', 'it is empty'],
+    ['\n <!DOCTYPE html><html>', "it looks like a web page or XML, '<!DOCTYPE html><html>'"],
+    [`<${'a'.repeat(60)}`, `it looks like a web page or XML, '<${'a'.repeat(39)}'`],
+    [' {"a": ', 'it ends in the middle, after 7 characters'],
+    ['[1, ', 'it ends in the middle, after 4 characters'],
+    ['{"a": x}\n', `it begins '{"a": x}`],
+    ['[x]', `it begins '[x]'`],
+    ['not {', `it begins 'not {'`],
+    [`x${'y'.repeat(60)}`, `it begins 'x${'y'.repeat(39)}'`],
+  ])('of %j says what there is instead', (text, instead) => {
+    expect(() => parseStrictJson(Buffer.from(text), 'the thing')).toThrow(`the thing is not valid JSON: ${instead}`);
+  });
+});
