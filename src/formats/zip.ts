@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Imports yauzl (CommonJS): load this file lazily.
-import { type Entry, fromRandomAccessReader, type LocalFileHeader, parseExtraFields, RandomAccessReader, type ZipFile } from 'yauzl';
+import { type Entry, type ExtraField, fromRandomAccessReader, type LocalFileHeader, parseExtraFields, RandomAccessReader, type ZipFile } from 'yauzl';
 import { type ByteSource, readExactly, slice } from './byteSource.ts';
 import { Defect } from './finding.ts';
 import { type InflateBudget, inflate } from './inflate.ts';
@@ -67,7 +67,10 @@ export async function readZip(source: ByteSource, maxMembers: number): Promise<Z
 
 function disagreements(name: string, entry: Entry, local: LocalFileHeader): readonly string[] {
   const problems: string[] = [];
-  const localFields = parseExtraFields(local.extraField);
+  const told = extraFields(local.extraField);
+  // zipfile never looks at them.
+  if (told === undefined) problems.push('a member has extra fields that cannot be read');
+  const localFields = told ?? [];
   const same = local.fileName.equals(entry.fileNameRaw) && nameOf(local.fileName, local.generalPurposeBitFlag) === name;
   if (!same || isRenamed(name, [...entry.extraFields, ...localFields])) problems.push('a member has two names');
   if (local.compressionMethod !== entry.compressionMethod) problems.push('a member has two compression methods');
@@ -75,15 +78,23 @@ function disagreements(name: string, entry: Entry, local: LocalFileHeader): read
   const [size, packed] = localSizes(local, localFields);
   // Told behind the data, as a flag says.
   const later = (local.generalPurposeBitFlag & DESCRIPTOR_FLAG) !== 0;
-  const differs = (told: number | undefined, listed: number): boolean => told !== listed && !(later && told === 0);
+  const differs = (before: number | undefined, listed: number): boolean => before !== listed && !(later && before === 0);
   const twice = entry.extraFields.filter(({ id }) => id === ZIP64_FIELD).length > 1;
   if (differs(size, entry.uncompressedSize) || differs(packed, entry.compressedSize) || twice) problems.push('a member has two sizes');
   if (name.endsWith('/') && entry.uncompressedSize !== 0) problems.push('a directory has content');
   return problems;
 }
 
+function extraFields(bytes: Buffer): readonly ExtraField[] | undefined {
+  try {
+    return parseExtraFields(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Of the content, unpacked and packed, by the header before it. */
-function localSizes(local: LocalFileHeader, fields: ReturnType<typeof parseExtraFields>): readonly number[] {
+function localSizes(local: LocalFileHeader, fields: readonly ExtraField[]): readonly number[] {
   const wide = fields.find(({ id }) => id === ZIP64_FIELD)?.data ?? Buffer.alloc(0);
   let at = 0;
   return [local.uncompressedSize, local.compressedSize].map((size) => {
