@@ -42,11 +42,12 @@ export function readHeader(block: Buffer, position: number): TarHeader | undefin
   if (sizeBytes === undefined || !NUMBERS.every((field) => isNumber(block, field))) throw new Defect('has a number that cannot be read');
   if (text(block.subarray(157, 257)) !== '') throw new Defect('has a member that is no file (a link)');
   const name = text(block.subarray(0, 100));
+  const posix = block.toString('latin1', 257, 265) === 'ustar\x0000';
   // Behind a prefix that is short enough, star and node-tar write times.
-  const times = block[475] === 0;
-  const prefix = text(block.subarray(345, times ? 475 : 500));
+  const times = posix && block[475] === 0;
   if (times && !TIMES.every((field) => isNumber(block, field))) throw new Defect('has a number that cannot be read');
-  if (prefix !== '' && block.toString('latin1', 257, 265) !== 'ustar\x0000') throw new Defect('has a name whose first part only some readers see');
+  const prefix = text(block.subarray(345, times ? 475 : 500));
+  if (prefix !== '' && !posix) throw new Defect('has a name whose first part only some readers see');
   return { type: String.fromCharCode(block[156] ?? 0), name: prefix === '' ? name : `${prefix}/${name}`, sizeBytes };
 }
 

@@ -346,6 +346,7 @@ describe('a tar on which readers differ is a defect:', () => {
     ['the first part of a name in a header of GNU tar', [put(put(a(), 345, '../..'), 257, 'ustar  \0'), END], /only some readers see/],
     ['the first part of a name in an old header', [put(put(a(), 345, '../..'), 257, '\0'.repeat(8)), END], /only some readers see/],
     ['the first part of a name in another version', [put(put(a(), 345, '../..'), 257, 'ustar\x0001'), END], /only some readers see/],
+    ['another size in a header of GNU tar, which bsdtar takes', [put(put(a(), 483, '00000001000'), 257, 'ustar  \0'), END], /bytes behind its end/],
     ['bytes behind a file', [put(a(), 1023, 'x'), END], /bytes behind a member/],
     ['a block that is cut off', [a().subarray(0, 515)], /ends within a block/],
     ['an extended header of more than a MiB', [typed(entry({ path: 'pax' }, Buffer.alloc(1024 * 1024 + 1)), 'x')], /header of 1048577 bytes/],
