@@ -7,7 +7,8 @@ export type ArchiveKind = 'pytorch' | 'torchscript' | 'npz' | 'keras' | 'zip';
 export function archiveKind(names: readonly string[]): ArchiveKind {
   if (names.length === 0) return 'zip';
   const some = (pattern: RegExp): boolean => names.some((name) => pattern.test(name));
-  if (some(/(^|\/)data\.pkl$/)) return some(/(^|\/)code\/|(^|\/)constants\.pkl$/) ? 'torchscript' : 'pytorch';
+  // PyTorch looks members up whatever their case.
+  if (some(/(^|\/)data\.pkl$/i)) return some(/(^|\/)code\/|(^|\/)constants\.pkl$/i) ? 'torchscript' : 'pytorch';
   if (names.every((name) => name.endsWith('.npy'))) return 'npz';
   if (names.includes('config.json') && names.includes('metadata.json')) return 'keras';
   return 'zip';

@@ -180,6 +180,8 @@ describe('what an archive is', () => {
     ['torchscript', ['data.pkl', 'code/a.py']],
     ['torchscript', ['archive/data.pkl', 'archive/constants.pkl']],
     ['torchscript', ['data.pkl', 'constants.pkl']],
+    ['torchscript', ['archive/DATA.pkl', 'archive/CONSTANTS.PKL']],
+    ['torchscript', ['archive/data.pkl', 'archive/Code/__torch__.py']],
     ['zip', ['archive/code/__torch__.py', 'archive/constants.pkl']],
     ['zip', ['archive/mydata.pkl', 'archive/data/0']],
     ['zip', ['archive/data.pkl.txt']],
