@@ -634,8 +634,10 @@ describe('a tar', () => {
       { name: local, body: inner },
       { name: 'c', body: Buffer.concat([entry, end]) },
     ]);
-    const name = 'PK\x03\x04\x14';
-    expect(named(await look(file))).toEqual(['zip', 'a tar', 'a!b text', 'tar', `${name} tar`, `${name}!b text`, 'c zip']);
+    const found = await look(file);
+    expect(named(found)).toEqual(['zip', 'a tar', 'a!b text', 'tar']);
+    // As that name only some readers of tars take it.
+    expect(defects(found)).toContain('has a name with bytes behind its end');
   });
 });
 
