@@ -2,15 +2,29 @@
 import type { ByteSource } from './byteSource.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
-/** Longer than anything that is looked for. */
-const OVERLAP_BYTES = 256;
+/** Longer than anything that is looked for, but for its blanks. */
+const OVERLAP_CHARS = 256;
+/** In every place of a pattern there may be any number of blanks, or fewer than these. */
+const MANY_BLANKS = 64;
 
-/** Whether one of the patterns stands anywhere in the bytes, read as Latin-1. What was not decompressed is not looked at. */
+/**
+ * Whether one of the patterns stands anywhere in the bytes, read as Latin-1, with however many blanks it has. What was not decompressed is not
+ * looked at.
+ */
 export async function searchBytes(source: ByteSource, patterns: readonly RegExp[]): Promise<boolean> {
   const end = source.readableBytes ?? source.sizeBytes;
-  for (let position = 0; position < end; position += CHUNK_BYTES - OVERLAP_BYTES) {
-    const text = Buffer.from(await source.read(position, Math.min(CHUNK_BYTES, end - position))).toString('latin1');
+  let before = '';
+  for (let position = 0; position < end; position += CHUNK_BYTES) {
+    const text = before + Buffer.from(await source.read(position, Math.min(CHUNK_BYTES, end - position))).toString('latin1');
     if (patterns.some((pattern) => pattern.test(text))) return true;
+    before = tail(text);
   }
   return false;
+}
+
+/** What has to stand in front of the next piece, so that what reaches across is found. To patterns, many blanks are the same as more. */
+function tail(text: string): string {
+  const end = text.slice(-OVERLAP_CHARS);
+  if (!new RegExp(`\\s{${MANY_BLANKS}}`).test(end)) return end;
+  return text.replace(new RegExp(`\\s{${MANY_BLANKS},}`, 'g'), ' '.repeat(MANY_BLANKS)).slice(-OVERLAP_CHARS);
 }

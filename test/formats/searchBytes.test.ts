@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from 'vitest';
+import { type ByteSource, bufferSource } from '../../src/formats/byteSource.ts';
+import { judgeHdf5 } from '../../src/formats/hdf5.ts';
+import { searchBytes } from '../../src/formats/searchBytes.ts';
+import { judgeGraph } from '../../src/formats/tensorflow.ts';
+
+const MIB = 1024 * 1024;
+const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+const blanks = (count: number): string => ' '.repeat(count);
+
+/** `text` at a place in a file of zeros. */
+function at(position: number, text: string, sizeBytes = position + text.length + 1000): ByteSource {
+  const content = Buffer.alloc(sizeBytes);
+  content.write(text, position, 'latin1');
+  return bufferSource(content);
+}
+
+const hasCode = async (source: ByteSource): Promise<boolean> => (await judgeHdf5(source)).some((one) => one.kind === 'format' && one.format === 'remote-code');
+
+describe('what is looked for in all bytes', () => {
+  const LAMBDA = '"class_name": "Lambda"';
+
+  it.each([0, 1, 11, 12, 13, 14, 15, 21, 22, 23, 200, 255, 256, 257])('is found when %i bytes of it lie in front of a limit', async (front) => {
+    for (const limit of [MIB, 3 * MIB]) {
+      expect(await hasCode(at(limit - front, LAMBDA))).toBe(true);
+      expect(await hasCode(at(limit - front, '__lambda__'))).toBe(true);
+    }
+  });
+
+  it('is found at the very end', async () => {
+    for (const end of [MIB - 1, MIB, MIB + 1, 2 * MIB + 3]) expect(await hasCode(at(end - LAMBDA.length, LAMBDA, end))).toBe(true);
+  });
+
+  it.each<[string, string]>([
+    ['600 blanks behind the colon', `"class_name":${blanks(600)}"Lambda"`],
+    ['600 in front of it', `"class_name"${blanks(600)}:"Lambda"`],
+    ['blanks on both sides', `"class_name"${blanks(300)}:${blanks(300)}"Lambda"`],
+    ['63 on both sides', `"class_name"${blanks(63)}:${blanks(63)}"Lambda"`],
+    ['64 on both sides', `"class_name"${blanks(64)}:${blanks(64)}"Lambda"`],
+    ['lines and tabs', `"class_name"${'\r\n\t '.repeat(200)}:${'\n'.repeat(300)}"Lambda"`],
+    ['an escape in its name', `"class_name"${blanks(600)}:${blanks(600)}"${'L'.repeat(40)}\\u0061"`],
+    ['blanks in its name', `"class_name"${blanks(600)}:${blanks(600)}"${blanks(40)}\\u0061"`],
+  ])('is found across a limit with %s', async (_what, text) => {
+    for (let front = 0; front <= text.length; front += 3) expect(await hasCode(at(MIB - front, text, MIB + 1500)), String(front)).toBe(true);
+  });
+
+  it('is found with blanks over several limits', async () => {
+    expect(await hasCode(at(MIB - 100, `"class_name":${blanks(3 * MIB)}"Lambda"`))).toBe(true);
+    expect(await hasCode(at(MIB - 100, `"class_name"${blanks(MIB)}:${blanks(MIB)}"Lambda"`))).toBe(true);
+  });
+
+  it('is not found where it does not stand', async () => {
+    // Not closer together than they were: fewer blanks are not taken for more, nor more for fewer.
+    const near = [/a {3}b/, /a\s{63}b/, /ab/];
+    for (const text of [`a${blanks(600)}b`, `a${blanks(64)}b`, `a${blanks(2)}b`])
+      for (let front = 0; front <= text.length; front += 1) expect(await searchBytes(at(MIB - front, text, MIB + 700), near)).toBe(false);
+    expect(await hasCode(at(MIB - 50, `"class_name"${blanks(600)}"Lambda"`))).toBe(false);
+    expect(await hasCode(at(MIB - 50, `"class_name":${blanks(600)}"Dense"`))).toBe(false);
+    expect(await searchBytes(bufferSource(Buffer.alloc(0)), [/^/])).toBe(false);
+  });
+
+  it('is looked for in a time that grows with the file', async () => {
+    const files = [blanks(8 * MIB), '"class_name"'.repeat(MIB / 2), `"class_name"${blanks(8 * MIB)}`, `"class_name" :${blanks(200)}`.repeat(MIB / 32)];
+    for (const text of files) {
+      const start = performance.now();
+      expect(await hasCode(bufferSource(bytes(text)))).toBe(false);
+      // Quadratic time would be hours.
+      expect(performance.now() - start).toBeLessThan(5_000);
+    }
+  });
+
+  it('is fetched once', async () => {
+    const fetched: (readonly [number, number])[] = [];
+    const source: ByteSource = {
+      sizeBytes: 2 * MIB + 5,
+      read: async (position, length) => {
+        fetched.push([position, length]);
+        return Buffer.alloc(length);
+      },
+    };
+    expect(await judgeGraph(source)).toEqual([{ kind: 'format', format: 'tensorflow' }]);
+    expect(fetched).toEqual([
+      [0, MIB],
+      [MIB, MIB],
+      [2 * MIB, 5],
+    ]);
+  });
+});
