@@ -16,8 +16,17 @@ export async function startOfHdf5(source: ByteSource): Promise<number | undefine
   return undefined;
 }
 
-/** Keras keeps a model's layers as JSON in an attribute, which is never packed. Quotes and escapes are what JSON may write for the same name. */
-const LAYERS_OF_CODE = [/"class_name"\s*:\s*"Lambda"/, /__lambda__/, /"class_name"\s*:\s*"[^"\\]{0,40}\\u/];
+/** A text as JSON may write it: with an escape for any of its characters. */
+function inJson(text: string): string {
+  const hex = (character: string): string =>
+    Buffer.from(character)
+      .toString('hex')
+      .replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
+  return `"${[...text].map((character) => `(?:${character}|\\\\u00${hex(character)})`).join('')}"`;
+}
+
+/** Keras keeps a model's layers as JSON in an attribute, which is never packed. A name with an escape might be any. */
+const LAYERS_OF_CODE = [new RegExp(`${inJson('class_name')}\\s*:\\s*"(?:Lambda"|[^"\\\\]{0,40}\\\\u)`), /__lambda__/];
 
 /** Nothing of the structure is read; the names of Keras' layers of code are looked for in all of it. */
 export async function judgeHdf5(source: ByteSource): Promise<readonly Finding[]> {

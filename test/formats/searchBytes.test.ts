@@ -87,3 +87,42 @@ describe('what is looked for in all bytes', () => {
     ]);
   });
 });
+
+describe('what is written otherwise than usual', () => {
+  it.each([
+    String.raw`"\u0063\u006c\u0061\u0073\u0073\u005f\u006e\u0061\u006d\u0065": "Lambda"`,
+    String.raw`"cl\u0061ss\u005Fname": "Lambda"`,
+    String.raw`"class_n\u0061m\u0065":"\u004C\u0061\u006D\u0062\u0064\u0061"`,
+    String.raw`"\u0063\u006c\u0061\u0073\u0073\u005f\u006e\u0061\u006d\u0065": "__l\u0061mbda__"`,
+  ])('is a layer of code in Keras: %s', async (text) => {
+    expect(Object.values(JSON.parse(`{${text}}`))).toContainEqual(expect.stringMatching(/^(Lambda|__lambda__)$/));
+    expect(await hasCode(bufferSource(bytes(text)))).toBe(true);
+    for (const front of [1, 60, 65, 70]) expect(await hasCode(at(MIB - front, text))).toBe(true);
+  });
+
+  it.each([
+    String.raw`"class\u005fnames": "Lambda"`,
+    String.raw`"cl\u0061ss_name": "Dense"`,
+    String.raw`"cl\u0062ss_name": "Lambda"`,
+    String.raw`"name": "\u0041"`,
+  ])('is none of Keras: %s', async (text) => {
+    expect(await hasCode(bufferSource(bytes(text)))).toBe(false);
+  });
+
+  it.each([
+    ['as usual', '\x12\x08'],
+    ['with a length of two bytes', '\x12\x88\0'],
+    ['with a length of many bytes', '\x12\x88\x80\x80\x80\x80\0'],
+    ['with a field of two bytes', '\x92\0\x08'],
+    ['with more bytes for both', '\x92\x80\x80\x80\0\x88\x80\0'],
+  ])('is an operation of TensorFlow: %s', async (_what, key) => {
+    expect(await judgeGraph(bufferSource(bytes(`${key}ReadFile`)))).toContainEqual(expect.objectContaining({ format: 'remote-code' }));
+  });
+
+  it.each(['\x0a\x08ReadFile', '\x12\x08ReadFlie', '\x92\x08ReadFile', '\x12\x88ReadFile', '\x12\x80\0ReadFile', 'ReadFile'])(
+    'is none of TensorFlow: %j',
+    async (text) => {
+      expect(await judgeGraph(bufferSource(bytes(text)))).toEqual([{ kind: 'format', format: 'tensorflow' }]);
+    },
+  );
+});
