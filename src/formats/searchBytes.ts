@@ -1,11 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ByteSource } from './byteSource.ts';
+import type { Finding, Format } from './finding.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 /** Longer than anything that is looked for, but for its blanks. */
 const OVERLAP_CHARS = 256;
 /** In every place of a pattern there may be any number of blanks, or fewer than these. */
 const MANY_BLANKS = 64;
+
+/** A format of which no structure is read: code is looked for in all of it, and what was not decompressed might have some. */
+export async function judgeBySearch(source: ByteSource, format: Format, code: readonly RegExp[], detail: string): Promise<readonly Finding[]> {
+  if (await searchBytes(source, code))
+    return [
+      { kind: 'format', format },
+      { kind: 'format', format: 'remote-code', detail },
+    ];
+  if (source.readableBytes === undefined) return [{ kind: 'format', format }];
+  return [
+    { kind: 'format', format },
+    { kind: 'malformed', format, detail: `needs more than the first ${source.readableBytes} decompressed bytes to be judged` },
+  ];
+}
 
 /**
  * Whether one of the patterns stands anywhere in the bytes, read as Latin-1, with however many blanks it has. What was not decompressed is not

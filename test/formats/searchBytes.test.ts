@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { type ByteSource, bufferSource } from '../../src/formats/byteSource.ts';
+import { type ByteSource, bufferSource, windowSource } from '../../src/formats/byteSource.ts';
 import { judgeHdf5 } from '../../src/formats/hdf5.ts';
 import { searchBytes } from '../../src/formats/searchBytes.ts';
 import { judgeGraph } from '../../src/formats/tensorflow.ts';
+import { refusalsOf } from './look.ts';
 
 const MIB = 1024 * 1024;
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -125,4 +127,29 @@ describe('what is written otherwise than usual', () => {
       expect(await judgeGraph(bufferSource(bytes(text)))).toEqual([{ kind: 'format', format: 'tensorflow' }]);
     },
   );
+});
+
+describe('what was decompressed in part', () => {
+  it('may have code in the rest, and is refused', async () => {
+    const detail = 'needs more than the first 5 decompressed bytes to be judged';
+    for (const [judge, format] of [[judgeHdf5, 'hdf5'] as const, [judgeGraph, 'tensorflow'] as const])
+      expect(await judge(windowSource(bytes('hello'), 1000))).toEqual([
+        { kind: 'format', format },
+        { kind: 'malformed', format, detail },
+      ]);
+  });
+
+  it('has code where it is seen', async () => {
+    expect(await judgeHdf5(windowSource(bytes('__lambda__'), 1000))).toEqual([
+      { kind: 'format', format: 'hdf5' },
+      { kind: 'format', format: 'remote-code', detail: 'has a Keras layer of code' },
+    ]);
+  });
+
+  it('hides no layer behind 64 MiB', async () => {
+    const file = Buffer.concat([bytes('\x89HDF\r\n\x1a\n'), Buffer.alloc(65 * MIB), bytes('"class_name": "Lambda"')]);
+    expect(await refusalsOf(gzipSync(file, { level: 1 }), 'model.h5.gz')).toEqual([
+      'FORMAT_MALFORMED hdf5: needs more than the first 67108864 decompressed bytes to be judged',
+    ]);
+  });
 });
