@@ -82,5 +82,7 @@ function typeSize(type: string): bigint | 'objects' {
   if (kind === '') throw new Defect('the header’s type cannot be read');
   if (kind === 'O') return 'objects';
   if (!'biufcSaUVMm?'.includes(kind) || (unit !== undefined && !'Mm'.includes(kind))) throw new Defect('the header’s type is unknown');
-  return (digits === '' ? 1n : BigInt(digits)) * (kind === 'U' ? 4n : 1n);
+  // Letters alone mean other sizes than their own: `f` is four bytes, and numpy writes none.
+  if ((digits === '') !== (kind === '?')) throw new Defect('the header’s type is unknown');
+  return BigInt(digits || 1) * (kind === 'U' ? 4n : 1n);
 }

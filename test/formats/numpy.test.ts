@@ -183,6 +183,9 @@ describe('the size of an array', () => {
   it.each([
     ["'<g16'", 'the header’s type is unknown'],
     ["'<x4'", 'the header’s type is unknown'],
+    ["'<f'", 'the header’s type is unknown'],
+    ["'<M[ns]'", 'the header’s type is unknown'],
+    ["'?1'", 'the header’s type is unknown'],
     ["'<f4[ns]'", 'the header’s type is unknown'],
     ["'<o4'", 'the header’s type is unknown'],
     ["'f4,O'", 'the header’s type cannot be read'],
