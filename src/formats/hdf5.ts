@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ByteSource } from './byteSource.ts';
 import type { Finding } from './finding.ts';
-import { searchBytes } from './searchBytes.ts';
+import { judgeBySearch } from './searchBytes.ts';
 
 const MAGIC = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
 const FIRST_BLOCK_BYTES = 512;
@@ -16,11 +16,19 @@ export async function startOfHdf5(source: ByteSource): Promise<number | undefine
   return undefined;
 }
 
-/** Keras keeps a model's layers as JSON in an attribute, which is never packed. Quotes and escapes are what JSON may write for the same name. */
-const LAYERS_OF_CODE = [/"class_name"\s*:\s*"Lambda"/, /__lambda__/, /"class_name"\s*:\s*"[^"\\]{0,40}\\u/];
+/** A text as JSON may write it: with an escape for any of its characters. */
+function inJson(text: string): string {
+  const hex = (character: string): string =>
+    Buffer.from(character)
+      .toString('hex')
+      .replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
+  return `"${[...text].map((character) => `(?:${character}|\\\\u00${hex(character)})`).join('')}"`;
+}
+
+/** Keras keeps a model's layers as JSON in an attribute, which is never packed. A name with an escape might be any. */
+const LAYERS_OF_CODE = [new RegExp(`${inJson('class_name')}\\s*:\\s*"(?:Lambda"|[^"\\\\]{0,40}\\\\u)`), /__lambda__/];
 
 /** Nothing of the structure is read; the names of Keras' layers of code are looked for in all of it. */
-export async function judgeHdf5(source: ByteSource): Promise<readonly Finding[]> {
-  const found = await searchBytes(source, LAYERS_OF_CODE);
-  return [{ kind: 'format', format: 'hdf5' }, ...(found ? [{ kind: 'format', format: 'remote-code', detail: 'has a Keras layer of code' } as const] : [])];
+export function judgeHdf5(source: ByteSource): Promise<readonly Finding[]> {
+  return judgeBySearch(source, 'hdf5', LAYERS_OF_CODE, 'has a Keras layer of code');
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ByteSource, readExactly } from './byteSource.ts';
 import { Defect } from './finding.ts';
+import { type Literal, readLiteral } from './pythonLiteral.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
+/** As many as numpy has since version 2. */
+const MAX_DIMENSIONS = 64;
 
 /** Where an array's data begins, and whether they are numbers or a pickle. */
 export type NpyHeader = {
@@ -24,61 +27,62 @@ export async function readNpyHeader(source: ByteSource): Promise<NpyHeader> {
 
 /** The header is a Python dictionary of exactly three literals. */
 function content(header: string): NpyHeader['content'] {
-  const fields = new Map<string, string>();
-  const inside = /^\s*\{([\s\S]*)\}\s*$/.exec(header)?.[1];
-  if (inside === undefined) throw new Defect('the header is no dictionary');
-  for (const part of splitTopLevel(inside)) {
-    const [, , name = '', value = ''] = /^\s*(['"])(descr|fortran_order|shape)\1\s*:\s*([\s\S]*?)\s*$/.exec(part) ?? [];
-    if (name === '' || fields.has(name)) throw new Defect('the header has other fields than descr, fortran_order and shape');
+  const dictionary = readLiteral(header);
+  if (dictionary.kind !== 'dictionary') throw new Defect('the header is no dictionary');
+  const fields = new Map<string, Literal>();
+  for (const [key, value] of dictionary.entries) {
+    const name = key.kind === 'text' ? key.text : '';
+    if (!/^(descr|fortran_order|shape)$/.test(name) || fields.has(name)) throw new Defect('the header has other fields than descr, fortran_order and shape');
     fields.set(name, value);
   }
-  const descr = fields.get('descr') ?? '';
-  const shape = /^\(\s*((?:\d{1,16}L?\s*,\s*)*(?:\d{1,16}L?)?)\s*\)$/.exec(fields.get('shape') ?? '')?.[1];
-  if (shape === undefined || !/^(True|False)$/.test(fields.get('fortran_order') ?? '')) throw new Defect('the header’s shape or order cannot be read');
-  const itemBytes = itemSize(descr);
-  if (itemBytes === 'objects') return { kind: 'objects' };
-  const counts = [...shape.matchAll(/\d+/g)].map(([digits]) => BigInt(digits));
-  return { kind: 'numbers', sizeBytes: Number(counts.reduce((product, count) => product * count, BigInt(itemBytes))) };
+  const count = itemCount(fields.get('shape'));
+  if (count === undefined || fields.get('fortran_order')?.kind !== 'truth') throw new Defect('the header’s shape or order cannot be read');
+  const itemBytes = itemSize(fields.get('descr'));
+  return itemBytes === 'objects' ? { kind: 'objects' } : { kind: 'numbers', sizeBytes: Number(itemBytes * count) };
 }
 
-/** Bytes of one item. Structures (lists of fields) are summed; one that holds an object anywhere makes the array a pickle. */
-function itemSize(descr: string): number | 'objects' {
-  const simple = /^(['"])([<>=|]?[a-zA-Z?]\d*(?:\[[^'"]*\])?)\1$/.exec(descr)?.[2];
-  if (simple !== undefined) return typeSize(simple);
-  if (!/^\[[\s\S]*\]$/.test(descr)) throw new Defect('the header’s type cannot be read');
-  let sum = 0;
-  for (const field of splitTopLevel(descr.slice(1, -1))) {
-    const inside = /^\s*\(([\s\S]*)\)\s*$/.exec(field)?.[1];
-    const [name, type = '', shape = '', ...more] = inside === undefined ? [] : splitTopLevel(inside);
-    if (name === undefined || more.length > 0) throw new Defect('the header’s structure cannot be read');
-    const size = itemSize(type.trim());
+/** How many items an array of this shape has; undefined when it is none. */
+function itemCount(shape: Literal | undefined): bigint | undefined {
+  if (shape?.kind !== 'tuple') return undefined;
+  if (shape.items.length > MAX_DIMENSIONS) throw new Defect(`the header has a shape of more than ${MAX_DIMENSIONS} dimensions`);
+  let count = 1n;
+  for (const item of shape.items) {
+    if (item.kind !== 'number') return undefined;
+    count *= item.value;
+  }
+  return count;
+}
+
+/**
+ * Bytes of one item. Structures (lists of fields: a name, a type, perhaps the shape of an array within) are summed; one that holds an object
+ * anywhere makes the array a pickle. A pair of a type and a shape is an array of arrays within.
+ */
+function itemSize(descr: Literal | undefined): bigint | 'objects' {
+  if (descr?.kind === 'text') return typeSize(descr.text);
+  if (descr?.kind === 'tuple' && descr.items.length === 2) return sizeOf(descr.items);
+  if (descr?.kind !== 'list') throw new Defect('the header’s type cannot be read');
+  let sum = 0n;
+  for (const field of descr.items) {
+    const size = sizeOf(field.kind === 'tuple' ? field.items.slice(1) : []);
     if (size === 'objects') return size;
-    if (shape.trim() !== '' && !/^\s*\([\d,\s]*\)\s*$/.test(shape)) throw new Defect('the header’s structure cannot be read');
-    sum += [...shape.matchAll(/\d+/g)].reduce((product, [digits]) => product * Number(digits), size);
+    sum += size;
   }
   return sum;
 }
 
-function typeSize(type: string): number | 'objects' {
-  const [, kind = '', digits = '', unit] = /^[<>=|]?([a-zA-Z?])(\d*)(\[.*\])?$/.exec(type) ?? [];
-  if (kind === 'O') return 'objects';
-  if (!'biufcSaUVMm?'.includes(kind) || (unit !== undefined && !'Mm'.includes(kind))) throw new Defect('the header’s type is unknown');
-  return (digits === '' ? 1 : Number(digits)) * (kind === 'U' ? 4 : 1);
+function sizeOf([type, shape, ...more]: readonly Literal[]): bigint | 'objects' {
+  const count = shape === undefined ? 1n : itemCount(shape);
+  if (type === undefined || count === undefined || more.length > 0) throw new Defect('the header’s structure cannot be read');
+  const size = itemSize(type);
+  return size === 'objects' ? size : size * count;
 }
 
-/** Splits at commas that stand in no bracket and no string. */
-function splitTopLevel(text: string): readonly string[] {
-  const parts: string[] = [];
-  let depth = 0;
-  let part = '';
-  for (const [token] of text.matchAll(/'[^'\\]*'|"[^"\\]*"|[\s\S]/g)) {
-    if (token === '(' || token === '[' || token === '{') depth += 1;
-    if (token === ')' || token === ']' || token === '}') depth -= 1;
-    if (depth > 16) throw new Defect('the header is nested too deeply');
-    if (token === ',' && depth === 0) {
-      parts.push(part);
-      part = '';
-    } else part += token;
-  }
-  return part.trim() === '' ? parts : [...parts, part];
+function typeSize(type: string): bigint | 'objects' {
+  const [, kind = '', digits = '', unit] = /^[<>=|]?([a-zA-Z?])(\d{0,10})(\[[^\]]*\])?$/.exec(type) ?? [];
+  if (kind === '') throw new Defect('the header’s type cannot be read');
+  if (kind === 'O') return 'objects';
+  if (!'biufcSaUVMm?'.includes(kind) || (unit !== undefined && !'Mm'.includes(kind))) throw new Defect('the header’s type is unknown');
+  // Letters alone mean other sizes than their own: `f` is four bytes, and numpy writes none.
+  if ((digits === '') !== (kind === '?')) throw new Defect('the header’s type is unknown');
+  return BigInt(digits || 1) * (kind === 'U' ? 4n : 1n);
 }

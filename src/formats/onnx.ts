@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ByteSource, readExactly } from './byteSource.ts';
+import type { ByteSource } from './byteSource.ts';
+import { Cursor } from './cursor.ts';
 import { Defect } from './finding.ts';
 import { fileBeside } from './location.ts';
 import { type Field, type FieldBudget, fieldsOf } from './protobuf.ts';
@@ -13,7 +14,7 @@ export async function recogniseProtobuf(source: ByteSource): Promise<'onnx' | 't
   const seen = new Map<number, Field>();
   let pieces = 0;
   try {
-    for await (const field of fieldsOf(source, 0, source.sizeBytes, { fields: 2_000_000 })) {
+    for await (const field of fieldsOf(new Cursor(source), source.sizeBytes, { fields: 2_000_000 })) {
       if (!seen.has(field.number)) seen.set(field.number, field);
       if (field.number === 1 && field.wire === 2) pieces += 1;
       // Every message of interest has small field numbers; anything else is other bytes that happen to parse.
@@ -33,7 +34,7 @@ export async function recogniseProtobuf(source: ByteSource): Promise<'onnx' | 't
 async function isPiece(source: ByteSource, field: Field | undefined): Promise<boolean> {
   if (field === undefined) return false;
   let text = false;
-  for await (const { number, wire } of fieldsOf(source, field.start, field.start + field.sizeBytes, { fields: 16 })) {
+  for await (const { number, wire } of fieldsOf(new Cursor(source, field.start), field.start + field.sizeBytes, { fields: 16 })) {
     if (number === 1 && wire === 2) text = true;
     else if (!(number === 2 && wire === 5) && !(number === 3 && wire === 0)) return false;
   }
@@ -62,31 +63,33 @@ type Message = keyof typeof CHILDREN;
 export async function externalData(source: ByteSource): Promise<readonly string[]> {
   const budget: FieldBudget = { fields: MAX_FIELDS };
   const locations = new Set<string>();
-  const visit = async (kind: Message, start: number, end: number, depth: number): Promise<void> => {
+  const cursor = new Cursor(source);
+  const visit = async (kind: Message, end: number, depth: number): Promise<void> => {
     if (depth > MAX_DEPTH) throw new Defect(`is nested deeper than ${MAX_DEPTH} levels`);
     if (kind === 'entry') {
-      const location = await locationOf(source, start, end, budget);
+      const location = await locationOf(cursor, end, budget);
       if (location !== undefined) locations.add(fileBeside(location));
       if (locations.size > MAX_LOCATIONS) throw new Defect(`takes data from more than ${MAX_LOCATIONS} files`);
       return;
     }
     const children: Readonly<Record<number, Message>> = CHILDREN[kind];
-    for await (const field of fieldsOf(source, start, end, budget)) {
+    for await (const field of fieldsOf(cursor, end, budget)) {
       const child = children[field.number];
-      if (child !== undefined && field.wire === 2) await visit(child, field.start, field.start + field.sizeBytes, depth + 1);
+      if (child !== undefined && field.wire === 2) await visit(child, field.start + field.sizeBytes, depth + 1);
     }
   };
-  await visit('model', 0, source.sizeBytes, 0);
+  await visit('model', source.sizeBytes, 0);
   return [...locations];
 }
 
-async function locationOf(source: ByteSource, start: number, end: number, budget: FieldBudget): Promise<string | undefined> {
+async function locationOf(cursor: Cursor, end: number, budget: FieldBudget): Promise<string | undefined> {
   let key = '';
   let value = '';
-  for await (const field of fieldsOf(source, start, end, budget)) {
+  for await (const field of fieldsOf(cursor, end, budget)) {
     if (field.wire !== 2) continue;
     if (field.sizeBytes > 4096) throw new Defect('has a location longer than any path');
-    const text = (await readExactly(source, field.start, field.sizeBytes, 'a location')).toString('utf8');
+    if (!cursor.has(field.sizeBytes)) await cursor.buffer(field.sizeBytes);
+    const text = cursor.take(field.sizeBytes).toString('utf8');
     if (field.number === 1) key = text;
     if (field.number === 2) value = text;
   }

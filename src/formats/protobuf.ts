@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ByteSource } from './byteSource.ts';
-import { Cursor } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
 import { Defect } from './finding.ts';
 
 /** One field of a protobuf message. Of a length-delimited one only where it lies: nothing of it is read. */
@@ -9,9 +8,11 @@ export type Field = { readonly number: number; readonly wire: 0 | 1 | 2 | 5; rea
 /** Shared by all messages of one file. */
 export type FieldBudget = { fields: number };
 
-/** The fields of the message that fills `start` to `end`, in order. @throws Defect when it is none, or has too many */
-export async function* fieldsOf(source: ByteSource, start: number, end: number, budget: FieldBudget): AsyncGenerator<Field> {
-  const cursor = new Cursor(source, start);
+/**
+ * The fields of the message from the cursor to `end`, in order. Whoever is given one may read within it by the same cursor, a message in it too:
+ * so each byte is fetched once, however many messages there are. @throws Defect when it is none, or has too many
+ */
+export async function* fieldsOf(cursor: Cursor, end: number, budget: FieldBudget): AsyncGenerator<Field> {
   while (cursor.position < end) {
     budget.fields -= 1;
     if (budget.fields < 0) throw new Defect('has more fields than are walked');

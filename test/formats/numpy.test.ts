@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { bufferSource } from '../../src/formats/byteSource.ts';
 import { Defect } from '../../src/formats/finding.ts';
 import { type NpyHeader, readNpyHeader } from '../../src/formats/numpy.ts';
-import { u16, u32 } from './look.ts';
+import { refusalsOf, u16, u32 } from './look.ts';
 
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
 
@@ -73,31 +73,32 @@ describe('the dictionary of a header', () => {
   });
 
   it.each([
-    ['not a dictionary', 'the header is no dictionary'],
-    [`x${header("'<f4'")}`, 'the header is no dictionary'],
-    [`${header("'<f4'")}x`, 'the header is no dictionary'],
+    ['not a dictionary', 'the header cannot be read'],
+    [`x${header("'<f4'")}`, 'the header cannot be read'],
+    [`${header("'<f4'")}x`, 'the header cannot be read'],
     ["{'descr': '<f4', 'fortran_order': False, 'shape': (3,), 'x': 1}", 'the header has other fields than descr, fortran_order and shape'],
     ["{'descr': '<f4', 'descr': '|O', 'fortran_order': False, 'shape': (3,)}", 'the header has other fields than descr, fortran_order and shape'],
-    ["{'descr\": '<f4', 'fortran_order': False, 'shape': (3,)}", 'the header has other fields than descr, fortran_order and shape'],
-    ["{x'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", 'the header has other fields than descr, fortran_order and shape'],
-    ["{'descr': '<f4',, 'fortran_order': False, 'shape': (3,)}", 'the header has other fields than descr, fortran_order and shape'],
+    ["{'descr\": '<f4', 'fortran_order': False, 'shape': (3,)}", 'the header cannot be read'],
+    ["{x'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", 'the header cannot be read'],
+    ["{'descr': '<f4',, 'fortran_order': False, 'shape': (3,)}", 'the header cannot be read'],
     ["{'descr': '<f4', 'fortran_order': False}", 'the header’s shape or order cannot be read'],
     ["{'descr': '<f4', 'shape': (3,)}", 'the header’s shape or order cannot be read'],
     ["{'fortran_order': False, 'shape': (3,)}", 'the header’s type cannot be read'],
     ['{}', 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(3,)', 'None'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(3,)', 'True or 1'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(3,)', 'not False'), 'the header’s shape or order cannot be read'],
+    [header("'<f4'", '(3,)', 'None'), 'the header cannot be read'],
+    [header("'<f4'", '(3,)', 'True or 1'), 'the header cannot be read'],
+    [header("'<f4'", '(3,)', 'not False'), 'the header cannot be read'],
     [header("'<f4'", '[3]'), 'the header’s shape or order cannot be read'],
     [header("'<f4'", '3'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(-3,)'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(3.0,)'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(1 2,)'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(,)'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(3,)*2'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '2*(3,)'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(12345678901234567,)'), 'the header’s shape or order cannot be read'],
-    [header("'<f4'", '(12345678901234567)'), 'the header’s shape or order cannot be read'],
+    [header("'<f4'", '(3)'), 'the header’s shape or order cannot be read'],
+    [header("'<f4'", '(-3,)'), 'the header cannot be read'],
+    [header("'<f4'", '(3.0,)'), 'the header cannot be read'],
+    [header("'<f4'", '(1 2,)'), 'the header cannot be read'],
+    [header("'<f4'", '(,)'), 'the header cannot be read'],
+    [header("'<f4'", '(3,)*2'), 'the header cannot be read'],
+    [header("'<f4'", '2*(3,)'), 'the header cannot be read'],
+    [header("'<f4'", '(12345678901234567,)'), 'the header cannot be read'],
+    [header("'<f4'", '(12345678901234567)'), 'the header cannot be read'],
   ])('is refused: %s', async (text, message) => {
     await expect(read(v1(text))).rejects.toThrow(Defect);
     await expect(read(v1(text))).rejects.toThrow(new Defect(message));
@@ -121,7 +122,6 @@ describe('the dictionary of a header', () => {
 describe('the size of an array', () => {
   it.each([
     ['()', 4],
-    ['(5)', 20],
     ['(5,)', 20],
     ['(2, 3)', 24],
     ['(2,3,4,)', 96],
@@ -161,6 +161,7 @@ describe('the size of an array', () => {
     ["[('a','<f4',(2,))]", 8],
     ["[('a', '<f4',  (2,))]", 8],
     ["[('a', '<f4', (12, 10))]", 480],
+    ["[('a', ('<f4', (2,)), (3,))]", 24],
     ["[('a', '<f4', ())]", 4],
     ["[('a', '<f4', )]", 4],
     ["[(('title', 'a'), '<f4')]", 4],
@@ -182,34 +183,106 @@ describe('the size of an array', () => {
   it.each([
     ["'<g16'", 'the header’s type is unknown'],
     ["'<x4'", 'the header’s type is unknown'],
+    ["'<f'", 'the header’s type is unknown'],
+    ["'<M[ns]'", 'the header’s type is unknown'],
+    ["'?1'", 'the header’s type is unknown'],
     ["'<f4[ns]'", 'the header’s type is unknown'],
     ["'<o4'", 'the header’s type is unknown'],
     ["'f4,O'", 'the header’s type cannot be read'],
     ["'(2,)f4'", 'the header’s type cannot be read'],
     ["'<<f4'", 'the header’s type cannot be read'],
     ["'float32'", 'the header’s type cannot be read'],
-    ["'<f4' 'x'", 'the header’s type cannot be read'],
-    ["b'<f4'", 'the header’s type cannot be read'],
-    ["u'<f4'", 'the header’s type cannot be read'],
+    ["'<f4' 'x'", 'the header cannot be read'],
+    ["b'<f4'", 'the header cannot be read'],
+    ["u'<f4'", 'the header cannot be read'],
     ["''", 'the header’s type cannot be read'],
-    ['__import__("os")', 'the header’s type cannot be read'],
-    ["x[('a', '<f4')]", 'the header’s type cannot be read'],
-    ["[('a', '<f4')]x", 'the header’s type cannot be read'],
+    ['__import__("os")', 'the header cannot be read'],
+    ["x[('a', '<f4')]", 'the header cannot be read'],
+    ["[('a', '<f4')]x", 'the header cannot be read'],
     ["{'a': 1}", 'the header’s type cannot be read'],
     ["['<f4']", 'the header’s structure cannot be read'],
-    ["[x('a', '<f4')]", 'the header’s structure cannot be read'],
-    ["[('a', '<f4')x]", 'the header’s structure cannot be read'],
+    ["[x('a', '<f4')]", 'the header cannot be read'],
+    ["[('a', '<f4')x]", 'the header cannot be read'],
     ['[()]', 'the header’s structure cannot be read'],
-    ["[('a')]", 'the header’s type cannot be read'],
+    ["[('a')]", 'the header’s structure cannot be read'],
     ["[('a', '<f4', (2,), 3)]", 'the header’s structure cannot be read'],
     ["[('a', '<f4', 2)]", 'the header’s structure cannot be read'],
-    ["[('a', '<f4', (2,)*3)]", 'the header’s structure cannot be read'],
-    ["[('a', '<f4', 3*(2,))]", 'the header’s structure cannot be read'],
-    ["[('a', '<f4', (x,))]", 'the header’s structure cannot be read'],
+    ["[('a', '<f4', (2,)*3)]", 'the header cannot be read'],
+    ["[('a', '<f4', 3*(2,))]", 'the header cannot be read'],
+    ["[('a', '<f4', (x,))]", 'the header cannot be read'],
     ["[('a', '<f4', [2])]", 'the header’s structure cannot be read'],
     ["[('a', '<x4')]", 'the header’s type is unknown'],
   ])('of the type %s is not known', async (descr, message) => {
     await expect(contentOf(descr)).rejects.toThrow(Defect);
     await expect(contentOf(descr)).rejects.toThrow(new Defect(message));
+  });
+});
+
+describe('a header that numbers cannot be computed from', () => {
+  const [nines, blanks] = ['9'.repeat(400), ' '.repeat(60_000)];
+
+  it.each([
+    ['an item of too many digits', header(`'<f${nines}'`)],
+    ['an item of eleven digits', header("'<f99999999999'")],
+    ['too many digits in its shape', header("'<f4'", `(${nines},)`)],
+    ['an array of too many digits within', header(`[('a', '<f4', (${nines},))]`)],
+    ['as many, and none of them', header(`[('a', '<f4', (0, ${nines}))]`)],
+    ['65 dimensions', header("'<f4'", `(${'1,'.repeat(65)})`)],
+    ['65 dimensions within', header(`[('a', '<f4', (${'1,'.repeat(65)}))]`)],
+    ['a size beyond all numbers', header("'<f4'", `(${'9999999999999999,'.repeat(64)})`)],
+    ['a number that Python does not read', header("'<f4'", '(012,)')],
+    ['another', header("'<f4'", '(3LL,)')],
+    ['a text that does not end', `{'descr': '<f4`],
+    ['brackets that do not end', header('[(')],
+    ['brackets without end', header('('.repeat(60_000))],
+    ['other brackets', header("[('a', '<f4']")],
+  ])('is refused: %s', async (_what, text) => {
+    expect(await refusalsOf(v4(2, text), 'x.npy')).toEqual([expect.stringMatching(/^FORMAT_MALFORMED npy: /)]);
+  });
+
+  it('may have 64 dimensions', async () => {
+    expect(await contentOf("'<f4'", `(${'1,'.repeat(64)})`)).toEqual(numbers(4));
+    await expect(contentOf("'<f4'", `(${'1,'.repeat(65)})`)).rejects.toThrow(new Defect('the header has a shape of more than 64 dimensions'));
+  });
+
+  it.each([
+    ['a shape', header("'<f4'", `(2,${blanks})`)],
+    ['a shape that breaks off', header("'<f4'", `(2,${blanks}x)`)],
+    ['an empty shape', header("'<f4'", `(${blanks}`)],
+    ['a type', header(`a${blanks}b`)],
+    ['a type, as a text', header(`'<f4${blanks}`)],
+    ['a structure', header(`[('a', '<f4', (2,${blanks}x))]`)],
+    ['front of all', blanks],
+    ['front of something else', `${blanks}x`],
+    ['the end', `${header("'<f4'")}${blanks}x`],
+    ['front of a comma', header(`'<f4'${blanks}`)],
+    ['no place, but backslashes in a name', header(`[('${'\\'.repeat(60_000)}`)],
+    ['no place, but quotes', header(`'"`.repeat(30_000))],
+    ['no place, but brackets', header('[],'.repeat(20_000))],
+  ])('is read in no time, with blanks in %s', async (_what, text) => {
+    const start = performance.now();
+    await read(v4(2, text)).catch((error: unknown) => expect(error).toBeInstanceOf(Defect));
+    // Quadratic time would be seconds.
+    expect(performance.now() - start).toBeLessThan(500);
+  });
+});
+
+describe('a name with an escape', () => {
+  // Read without escapes these names end elsewhere, and objects look like numbers.
+  it.each([
+    ['ends where Python ends it', String.raw`[("\",'<f4'),(\"(\\", 'O'),("\\)",'<f4')]`],
+    ['hides no object behind a quote', String.raw`[('a\'', '|O'), ('b', '<f4')]`],
+    ['hides no object behind a backslash', String.raw`[('\\', '|O'), ('b', '<f4')]`],
+  ])('%s', async (_what, descr) => {
+    expect(await contentOf(descr)).toEqual({ kind: 'objects' });
+  });
+
+  it('is read as numpy writes it', async () => {
+    expect(await contentOf(String.raw`[(("ti'tle", 'a"b\'c\n\x00'), '<f4'), ('', '|V7'), ('b', '<f8')]`)).toEqual(numbers(57));
+  });
+
+  it('is none of a type, or of the header’s', async () => {
+    await expect(contentOf(String.raw`'\x4f'`)).rejects.toThrow(new Defect('the header’s type cannot be read'));
+    await expect(read(v1(header("'<f4'").replace('descr', String.raw`d\x65scr`)))).rejects.toThrow(/^the header has other fields than/);
   });
 });

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ByteSource, bufferSource } from '../../src/formats/byteSource.ts';
 import { Defect } from '../../src/formats/finding.ts';
+import { identify } from '../../src/formats/identify.ts';
 import { externalData, recogniseProtobuf } from '../../src/formats/onnx.ts';
 import { field, formatsOf, refusalsOf } from './look.ts';
 
@@ -133,6 +134,29 @@ describe('the files that a model takes data from', () => {
     ['in numbers', Buffer.concat([model(), field(7, 5), field(20, 1), field(25, 1)])],
   ])('are none %s', async (_what, file) => {
     expect(await of(file)).toEqual([]);
+  });
+
+  it.each<[string, Buffer]>([
+    ['tensors', field(5, field(1, 1))],
+    ['tensors with entries', field(5, external('w'))],
+    ['tensors deep within', field(1, field(5, field(6, field(1, field(5, field(5, external('w')))))))],
+  ])('are found in 20,000 %s without fetching anything twice', async (_what, part) => {
+    const file = model(Buffer.alloc(20_000 * part.length, part));
+    let fetched = 0;
+    const source: ByteSource = {
+      sizeBytes: file.length,
+      read: async (position, length) => {
+        const bytes = file.subarray(position, position + length);
+        fetched += bytes.length;
+        return bytes;
+      },
+    };
+    expect((await externalData(source)).length).toBeLessThan(2);
+    // What lies at the end of a piece is fetched with the next again.
+    expect(fetched).toBeLessThan(1.1 * file.length);
+    fetched = 0;
+    expect(await identify(source, 'm.onnx')).not.toContainEqual(expect.objectContaining({ kind: 'malformed' }));
+    expect(fetched).toBeLessThan(8 * file.length);
   });
 
   it('are not told when the source fails', async () => {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
 import { type ByteSource, bufferSource } from '../../src/formats/byteSource.ts';
+import { Cursor } from '../../src/formats/cursor.ts';
 import { Defect } from '../../src/formats/finding.ts';
 import { type Field, fieldsOf } from '../../src/formats/protobuf.ts';
 import { field } from './look.ts';
 
 async function read(source: ByteSource, start = 0, end = source.sizeBytes, budget = { fields: 100 }): Promise<readonly Field[]> {
   const found: Field[] = [];
-  for await (const one of fieldsOf(source, start, end, budget)) found.push(one);
+  for await (const one of fieldsOf(new Cursor(source, start), end, budget)) found.push(one);
   return found;
 }
 
