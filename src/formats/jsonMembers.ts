@@ -16,6 +16,8 @@ export type JsonValue = {
   readonly isWithin: boolean;
   /** Its text, as `plainJson` has it; made anew each time. */
   readonly json: () => string;
+  /** What JSON.parse makes of that. */
+  readonly parsed: () => unknown;
 };
 
 /** Told of each object that has members that were asked for, at its end: of them, and how many objects and lists it stands in. */
@@ -149,7 +151,8 @@ class Reader {
     this.#value();
     if (!isWithin) this.#within.delete(name);
     const end = this.#at;
-    return { kind: kindOf(this.#bytes[start]), isWithin, json: () => plainJson(this.#bytes.toString('utf8', start, end)) };
+    const json = (): string => plainJson(this.#bytes.toString('utf8', start, end));
+    return { kind: kindOf(this.#bytes[start]), isWithin, json, parsed: () => JSON.parse(json()) };
   }
 
   /** To behind the closing quote. Whether there were escapes. */

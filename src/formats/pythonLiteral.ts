@@ -2,9 +2,6 @@
 import { Defect } from './finding.ts';
 
 const MAX_DEPTH = 16;
-/** Blanks, and then a text, a number (Python 2 wrote an L behind long ones), a truth value, a mark, or the end. */
-const TOKEN =
-  /[ \t\f\r\n]*(?:'([^'\\\r\n]*(?:\\.[^'\\\r\n]*)*)'|"([^"\\\r\n]*(?:\\.[^"\\\r\n]*)*)"|(?:(0|[1-9]\d{0,15})L?|(True|False))(?!\w)|([()[\]{},:]|$))/y;
 
 /** A text stands as it is written: its escapes are not resolved. */
 export type Literal =
@@ -68,7 +65,9 @@ const CLOSING: ReadonlyMap<string, string> = new Map([
 ]);
 
 function* tokensOf(text: string): Generator<Token, undefined> {
-  const pattern = new RegExp(TOKEN);
+  // Blanks, and then a text, a number (Python 2 wrote an L behind long ones), a truth value, a mark, or the end.
+  const pattern =
+    /[ \t\f\r\n]*(?:'([^'\\\r\n]*(?:\\.[^'\\\r\n]*)*)'|"([^"\\\r\n]*(?:\\.[^"\\\r\n]*)*)"|(?:(0|[1-9]\d{0,15})L?|(True|False))(?!\w)|([()[\]{},:]|$))/y;
   for (;;) {
     const found = pattern.exec(text);
     if (found === null) throw unreadable();

@@ -54,7 +54,7 @@ function importOutside(module: string | undefined, home: string): string | undef
 }
 
 function textOf(value: JsonValue | undefined): string | undefined {
-  return value?.kind === 'text' ? `${JSON.parse(value.json())}` : undefined;
+  return value?.kind === 'text' ? `${value.parsed()}` : undefined;
 }
 
 /** Functions are looked up by name in any module but `builtins`, which stands for Keras' own lists of them; classes begin with a capital. */

@@ -6,7 +6,7 @@ const CHUNK_BYTES = 1024 * 1024;
 /** Longer than anything that is looked for, but for its blanks. */
 const OVERLAP_CHARS = 256;
 /** In every place of a pattern there may be any number of blanks, or fewer than these. */
-const MANY_BLANKS = 64;
+const MANY_BLANKS = /\s{64}/;
 
 /** A format of which no structure is read: code is looked for in all of it, and what was not decompressed might have some. */
 export async function judgeBySearch(source: ByteSource, format: Format, code: readonly RegExp[], detail: string): Promise<readonly Finding[]> {
@@ -40,6 +40,6 @@ export async function searchBytes(source: ByteSource, patterns: readonly RegExp[
 /** What has to stand in front of the next piece, so that what reaches across is found. To patterns, many blanks are the same as more. */
 function tail(text: string): string {
   const end = text.slice(-OVERLAP_CHARS);
-  if (!new RegExp(`\\s{${MANY_BLANKS}}`).test(end)) return end;
-  return text.replace(new RegExp(`\\s{${MANY_BLANKS},}`, 'g'), ' '.repeat(MANY_BLANKS)).slice(-OVERLAP_CHARS);
+  if (!MANY_BLANKS.test(end)) return end;
+  return text.replace(/\s{64,}/g, ' '.repeat(64)).slice(-OVERLAP_CHARS);
 }

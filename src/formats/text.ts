@@ -45,7 +45,7 @@ function withCode(format: Finding, code: string | undefined): readonly Finding[]
 /** The index of a model in several files names them: loaders open what it names. Files that are not there harm nobody. */
 function misleadingShards(weightMap: JsonValue | undefined): readonly Finding[] {
   if (weightMap?.kind !== 'object') return [];
-  const map: unknown = JSON.parse(weightMap.json());
+  const map = weightMap.parsed();
   try {
     for (const shard of new Set(isObject(map) ? Object.values(map) : [])) fileBeside(typeof shard === 'string' ? shard : '');
     return [];
