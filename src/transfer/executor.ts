@@ -19,6 +19,8 @@ export type ExecutorSettings = {
   readonly http?: HttpSettings;
   /** Most connections of this thread: one for each of its files, and further ones where they help. */
   readonly connections: number;
+  /** See `FileReading`: not the main thread, which keeps the time. */
+  readonly mayBlock: boolean;
 };
 
 /** Runs tasks in this thread. The HTTP library is loaded with the first task that needs it. */
@@ -38,7 +40,7 @@ export function createLocalExecutor(settings: ExecutorSettings, signal: AbortSig
       connections.use();
       try {
         if (task.input.kind === 'http' && settings.http !== undefined) transport ??= openTransport(settings.http);
-        return await runTask(task, { ...hooks, http: await transport, connections, buffers, signal });
+        return await runTask(task, { ...hooks, http: await transport, connections, buffers, mayBlock: settings.mayBlock, signal });
       } finally {
         running--;
         connections.release();

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type BigIntStats, fstat as fstatCallback, read as readCallback } from 'node:fs';
+import { type BigIntStats, fstat as fstatCallback } from 'node:fs';
 import { promisify } from 'node:util';
-import { AppError, fromSystemError } from '../base/errors.ts';
+import { AppError } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { Part } from '../oms/manifest.ts';
 import type { Locator } from '../source/source.ts';
 import type { Connections } from './connections.ts';
+import { readThrough } from './fileReader.ts';
 import type { HttpTransport } from './http.ts';
 import { type ObjectFacts, readObject } from './ranged.ts';
 import { createSink, type Subject } from './sink.ts';
 
-const read = promisify(readCallback);
 const fstat = promisify(fstatCallback) as (fd: number, options: { bigint: true }) => Promise<BigIntStats>;
-
-const READ_BYTES = 1024 * 1024;
 
 /**
  * One file to be hashed, on the main thread or in a worker: plain data. Descriptors belong to the engine, which opened
@@ -39,8 +37,9 @@ export type TaskDeps = {
   readonly http: HttpTransport | undefined;
   readonly connections: Connections;
   readonly signal: AbortSignal;
-  /** Memory for reading files, of this thread, that no task uses now: made anew for each file, it would cost more than reading a small one. */
+  /** See `FileReading`. */
   readonly buffers: Buffer[];
+  readonly mayBlock: boolean;
   /** A fresh address, when the old one expired or failed. */
   relocate(): Promise<Extract<Locator, { kind: 'http' }>>;
   /** Called once when the length is known, before the first byte is written. @throws NO_SPACE, LIMIT_EXCEEDED */
@@ -83,28 +82,16 @@ async function fromDescriptor(task: Task, fd: number, deps: TaskDeps): Promise<O
   const before = await fstat(fd, { bigint: true });
   await admit(task, Number(before.size), deps);
   await using sink = await createSink(task, deps.progress);
-  let position = 0;
-  // Two buffers: one is read into while the other is hashed, and written.
-  const lent = [deps.buffers.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES), deps.buffers.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES)] as const;
-  let [buffer, spare] = lent;
-  let pending = read(fd, buffer, 0, READ_BYTES, 0);
-  try {
-    for (;;) {
-      const { bytesRead } = await pending.catch((error: unknown) => Promise.reject(fromSystemError(error, `reading ${printable(task.file.path)}`)));
-      if (bytesRead === 0) break;
+  await readThrough(fd, {
+    name: printable(task.file.path),
+    buffers: deps.buffers,
+    mayBlock: deps.mayBlock,
+    async take(bytes, position) {
       deps.signal.throwIfAborted();
-      const chunk = buffer.subarray(0, bytesRead);
-      [buffer, spare] = [spare, buffer];
-      pending = read(fd, buffer, 0, READ_BYTES, position + bytesRead);
-      sink.put(chunk, position);
-      position += bytesRead;
-      await deps.pace?.(bytesRead);
-    }
-  } finally {
-    // Nothing may use the descriptor any more when the engine closes it.
-    await pending.catch(() => {});
-    deps.buffers.push(...lent);
-  }
+      sink.put(bytes, position);
+      await deps.pace?.(bytes.length);
+    },
+  });
   const hashed = await sink.finish();
   await unchanged(task.file, fd, before);
   return { kind: 'ok', ...hashed, facts: {} };

@@ -25,6 +25,7 @@ function depsOf(overrides: Partial<TaskDeps> = {}): TaskDeps {
     http: undefined,
     connections: createConnections(1),
     buffers: [],
+    mayBlock: false,
     signal: new AbortController().signal,
     relocate: () => Promise.reject(new Error('not asked to')),
     admit: async () => {},

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Where malloc puts large pieces: so many bytes behind the start of a page... */
+const MALLOC_BYTES = 16;
+/** ...and a line of a core's cache. */
+const LINE_BYTES = 64;
+
+/**
+ * Memory for the kernel to copy whole pages into and out of, which begins with a line of the cache. Just behind the start of a page, each
+ * load would wait for the store before it, whose address looks the same in its last 12 bits: reading from the page cache takes twice as long
+ * there (docs/performance.md).
+ */
+export function copyBuffer(sizeBytes: number): Buffer {
+  return Buffer.allocUnsafeSlow(sizeBytes + LINE_BYTES).subarray(LINE_BYTES - MALLOC_BYTES, LINE_BYTES - MALLOC_BYTES + sizeBytes);
+}
