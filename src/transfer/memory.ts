@@ -7,8 +7,8 @@ const LINE_BYTES = 64;
 
 /**
  * Memory for the kernel to copy whole pages into and out of, which begins with a line of the cache. Just behind the start of a page, each
- * load would wait for the store before it, whose address looks the same in its last 12 bits: reading from the page cache takes twice as long
- * there (docs/performance.md).
+ * load would wait for the store before it, whose address looks the same in its last 12 bits: reading from the page cache takes nearly twice as
+ * long there (docs/performance.md).
  */
 export function copyBuffer(sizeBytes: number): Buffer {
   return Buffer.allocUnsafeSlow(sizeBytes + LINE_BYTES).subarray(LINE_BYTES - MALLOC_BYTES, LINE_BYTES - MALLOC_BYTES + sizeBytes);
