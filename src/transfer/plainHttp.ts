@@ -28,7 +28,7 @@ const MAX_HEAD_BYTES = 32 * 1024;
 const MAX_EARLY_BYTES = 1024 * 1024;
 const BUFFER_BYTES = 256 * 1024;
 /** A TLS record: less free space than this would cut one in two. */
-const LEAST_FREE_BYTES = 1;
+const LEAST_FREE_BYTES = 16 * 1024;
 const LAST_CHUNK = '0\r\n\r\n';
 /** Servers drop idle connections after 5 s and more; a request on a dropped one would only fail. */
 const IDLE_MS = 4000;
