@@ -40,11 +40,12 @@ const LOCAL_FILES_AT_ONCE = 2;
 type Plan = { readonly files: number; readonly knownBytes: number; readonly budget: Budget; readonly http: HttpSettings | undefined };
 
 export function createCrew({ files, knownBytes, budget, http }: Plan, signal: AbortSignal): Crew {
-  const share = (threads: number): Omit<ExecutorSettings, 'mayBlock'> => ({
+  const share = (threads: number): ExecutorSettings => ({
     ...(http !== undefined && { http }),
     connections: Math.max(1, Math.floor(budget.connections / threads)),
   });
-  const local = createLocalExecutor({ ...share(1), mayBlock: false }, signal);
+  // This thread keeps the time.
+  const local = createLocalExecutor(share(1), { mayBlock: false, signal });
   const workers: Executor[] = [];
   /** Tasks that were given to an executor, begun or not. */
   const given = new Map<Executor, number>();
@@ -61,7 +62,7 @@ export function createCrew({ files, knownBytes, budget, http }: Plan, signal: Ab
     const { createWorkerExecutor } = await import('./pool.ts');
     const best = workers.toSorted((a, b) => (given.get(a) ?? 0) - (given.get(b) ?? 0))[0];
     if (best !== undefined && ((given.get(best) ?? 0) === 0 || workers.length === budget.workers)) return give(best, hashApart);
-    const fresh = createWorkerExecutor({ ...share(budget.workers), mayBlock: true }, signal);
+    const fresh = createWorkerExecutor(share(budget.workers), signal);
     workers.push(fresh);
     return give(fresh, hashApart);
   }

@@ -19,12 +19,10 @@ export type ExecutorSettings = {
   readonly http?: HttpSettings;
   /** Most connections of this thread: one for each of its files, and further ones where they help. */
   readonly connections: number;
-  /** See `FileReading`: not the main thread, which keeps the time. */
-  readonly mayBlock: boolean;
 };
 
 /** Runs tasks in this thread. The HTTP library is loaded with the first task that needs it. */
-export function createLocalExecutor(settings: ExecutorSettings, signal: AbortSignal): Executor {
+export function createLocalExecutor(settings: ExecutorSettings, { mayBlock, signal }: Pick<TaskDeps, 'mayBlock' | 'signal'>): Executor {
   const connections = createConnections(settings.connections);
   const buffers: Buffer[] = [];
   let transport: Promise<HttpTransport> | undefined;
@@ -40,7 +38,7 @@ export function createLocalExecutor(settings: ExecutorSettings, signal: AbortSig
       connections.use();
       try {
         if (task.input.kind === 'http' && settings.http !== undefined) transport ??= openTransport(settings.http);
-        return await runTask(task, { ...hooks, http: await transport, connections, buffers, mayBlock: settings.mayBlock, signal });
+        return await runTask(task, { ...hooks, http: await transport, connections, buffers, mayBlock, signal });
       } finally {
         running--;
         connections.release();

@@ -3,7 +3,7 @@ import { read as readCallback, readSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { fromSystemError } from '../base/errors.ts';
-import { copyBuffer } from './memory.ts';
+import { copyBuffer, PIECE_BYTES } from './memory.ts';
 
 const read = promisify(readCallback);
 
@@ -18,9 +18,7 @@ export type FileReading = {
   take(bytes: Buffer, position: number): Promise<void> | void;
 };
 
-/** What is in memory already, in pieces that stay in a core's cache from being copied to being hashed... */
-const NEAR_BYTES = 256 * 1024;
-/** ...and what a disk or the network has to bring: the more is asked for at once, the better. */
+/** What a disk or the network has to bring: the more is asked for at once, the better. */
 const FAR_BYTES = 1024 * 1024;
 /** A piece that was waited for longer, in milliseconds, was not in memory. It takes 0.05 from there. */
 const FAR_MS = 0.5;
@@ -49,7 +47,7 @@ export async function readThrough(fd: number, { name, buffers, mayBlock, take }:
     try {
       if (pending !== undefined) return (await pending).bytesRead;
       const asked = performance.now();
-      const count = readSync(fd, buffer, 0, NEAR_BYTES, position);
+      const count = readSync(fd, buffer, 0, PIECE_BYTES, position);
       if (performance.now() - asked > FAR_MS) far = FAR_PIECES;
       return count;
     } catch (error) {
@@ -69,7 +67,7 @@ export async function readThrough(fd: number, { name, buffers, mayBlock, take }:
       }
       await take(bytes, position);
       position += count;
-      if (mayBlock && pieces % PIECES_IN_A_ROW === 0) await nextTurn();
+      if (pieces % PIECES_IN_A_ROW === 0) await nextTurn();
     }
   } finally {
     await pending?.catch(() => {});

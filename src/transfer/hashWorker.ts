@@ -3,15 +3,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { type SerialisedError, serialiseError } from '../base/errors.ts';
 import type { Part } from '../oms/manifest.ts';
 import { createHashing, readBack } from './inOrder.ts';
-import { copyBuffer } from './memory.ts';
+import { copyBuffer, PIECE_BYTES } from './memory.ts';
 import { type Ring, ringReader } from './ring.ts';
 import type { Subject } from './sink.ts';
 
 export type HashWorkerData = { readonly file: Subject; readonly fd: number; readonly ring: Ring };
 
 export type FromHashWorker = { readonly kind: 'done'; readonly parts: readonly Part[] } | { readonly kind: 'failed'; readonly error: SerialisedError };
-
-const READ_BYTES = 256 * 1024;
 
 if (parentPort !== null) {
   const answer: FromHashWorker = await hashAll(workerData as HashWorkerData).then(
@@ -25,7 +23,7 @@ if (parentPort !== null) {
 async function hashAll({ file, fd, ring }: HashWorkerData): Promise<readonly Part[]> {
   const hashing = await createHashing(file);
   const reader = ringReader(ring);
-  const buffer = copyBuffer(READ_BYTES);
+  const buffer = copyBuffer(PIECE_BYTES);
   for (let hashed = 0; ; ) {
     const bell = reader.bell();
     const closed = reader.closed();

@@ -6,7 +6,7 @@ import { printable } from '../base/redact.ts';
 import type { Part } from '../oms/manifest.ts';
 import { type Checker, createChecker } from './checker.ts';
 import { createDigester, type Digester } from './digester.ts';
-import { copyBuffer } from './memory.ts';
+import { copyBuffer, PIECE_BYTES } from './memory.ts';
 import type { Subject } from './sink.ts';
 
 /** Hashes one file's bytes in their order, whatever the order they arrive in. */
@@ -18,8 +18,6 @@ export type InOrder = AsyncDisposable & {
   /** After the last byte. @throws DIGEST_MISMATCH, SIZE_MISMATCH, IO */
   finish(): Promise<readonly Part[]>;
 };
-
-const READ_BYTES = 256 * 1024;
 
 /**
  * In this thread: bytes that arrive in their turn are hashed while they are in the cache; others are read back from the file when all
@@ -34,7 +32,7 @@ export async function hashHere(file: Subject, fd: number | undefined): Promise<I
 
   /** A little at a time, so that connections are served meanwhile. */
   async function catchUp(from: number): Promise<void> {
-    const buffer = copyBuffer(READ_BYTES);
+    const buffer = copyBuffer(PIECE_BYTES);
     try {
       for (; hashed < available && failure === undefined; await nextTurn()) hashed += readBack(from, file, buffer, hashed, available, hashing);
     } catch (error) {

@@ -5,7 +5,7 @@ import { AppError } from '../base/errors.ts';
 import type { HttpSettings } from '../source/source.ts';
 import { type Answer, DISCARD_BYTES, type Taker } from './answer.ts';
 import { type Phase, timeoutError } from './httpErrors.ts';
-import { copyBuffer } from './memory.ts';
+import { copyBuffer, PIECE_BYTES } from './memory.ts';
 import { parseHead, type ResponseHead } from './responseHead.ts';
 
 export type PlainRequest = { readonly url: URL; readonly headers: Readonly<Record<string, string>>; readonly signal: AbortSignal };
@@ -26,7 +26,6 @@ export type TlsSettings = { readonly rejectUnauthorized: boolean; readonly secur
 
 const MAX_HEAD_BYTES = 32 * 1024;
 const MAX_EARLY_BYTES = 1024 * 1024;
-const BUFFER_BYTES = 256 * 1024;
 /** A TLS record: less free space than this would cut one in two. */
 const LEAST_FREE_BYTES = 16 * 1024;
 const LAST_CHUNK = '0\r\n\r\n';
@@ -338,7 +337,7 @@ async function connect(
           socket.resume();
           return;
         }
-        own ??= copyBuffer(BUFFER_BYTES);
+        own ??= copyBuffer(PIECE_BYTES);
         const buffer = taker.lend?.() ?? own;
         const body: State = {
           kind: 'body',

@@ -26,7 +26,7 @@ if (parentPort !== null) serve(parentPort, workerData as ExecutorSettings);
 
 function serve(port: NonNullable<typeof parentPort>, settings: ExecutorSettings): void {
   const abort = new AbortController();
-  const executor = createLocalExecutor(settings, abort.signal);
+  const executor = createLocalExecutor(settings, { mayBlock: true, signal: abort.signal });
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let calls = 0;
 

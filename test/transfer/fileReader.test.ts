@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { readThrough } from '../../src/transfer/fileReader.ts';
 import { scratch } from '../support/model.ts';
 
@@ -68,6 +68,23 @@ describe.each([true, false])('a file read where waiting is allowed: %s', (mayBlo
       message: expect.stringContaining('reading weights.bin'),
     });
   });
+});
+
+test('what takes long is asked for beforehand, in larger pieces, until it is looked again', async () => {
+  using tmp = scratch();
+  const content = randomBytes(40 * MIB);
+  writeFileSync(tmp.at('in'), content);
+  await using handle = await open(tmp.at('in'));
+  let now = 0;
+  using _ = vi.spyOn(performance, 'now').mockImplementation(() => ++now);
+  const lengths: number[] = [];
+  const take = (bytes: Buffer, position: number): void => {
+    lengths.push(bytes.length);
+    expect(bytes.equals(content.subarray(position, position + bytes.length))).toBe(true);
+  };
+  await readThrough(handle.fd, { name: 'weights.bin', buffers: [], mayBlock: true, take });
+  expect(lengths.slice(0, 34)).toEqual([MIB / 4, ...Array(16).fill(MIB), MIB / 4, ...Array(16).fill(MIB)]);
+  expect(lengths.reduce((sum, length) => sum + length)).toBe(content.length);
 });
 
 test('a thread that reads what is in memory gives way to the others every few MiB', async () => {

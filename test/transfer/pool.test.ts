@@ -13,7 +13,7 @@ import { startHttpServer, type TestServer } from '../servers/httpServer.ts';
 import { type Scratch, scratch } from '../support/model.ts';
 
 const content = randomBytes(20 * 1024 * 1024);
-const settings = { http: { verifyTls: true, connectTimeoutMs: 2000, stallTimeoutMs: 10_000 }, connections: 4, mayBlock: true };
+const settings = { http: { verifyTls: true, connectTimeoutMs: 2000, stallTimeoutMs: 10_000 }, connections: 4 };
 
 let tmp: Scratch;
 let server: TestServer;
