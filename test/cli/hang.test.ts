@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from 'node:child_process';
+import { truncateSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { KEYS, type Scratch, scratch, signed } from '../support/model.ts';
+import { KEYS, type Scratch, scratch, signed, writeTree } from '../support/model.ts';
 import { runGate, startGate, until } from '../support/run.ts';
 import { serveModel } from '../support/servers.ts';
 
@@ -42,6 +43,17 @@ describe('a process of which a thread hangs in the file system', () => {
     server.next(server.pathOf('model.sig'), { kind: 'status', status: 503, headers: { 'retry-after': '1' } });
     const ended = await runGate(['pull', server.url, tmp.at('models'), '--timeout', '2s'], { env: hanging(1, 500) });
     expect(ended).toMatchObject({ code: 3, stderr: expect.stringContaining('SOURCE_TIMEOUT (exit 3)') });
+    expect(ended.ms).toBeLessThan(6000);
+  });
+
+  test('ends by --timeout when it is a worker that hangs while it reads', async () => {
+    // As long as is worth workers; nobody gets as far as its digest.
+    writeTree(tmp.at('large'), signed({ 'weights.bin': '' }));
+    truncateSync(tmp.at('large', 'weights.bin'), 600 * 1024 * 1024);
+    const preload = `import{openSync}from'node:fs';import{isMainThread}from'node:worker_threads';if(!isMainThread)openSync(${JSON.stringify(tmp.at('pipe'))},'r')`;
+    const env = { MODEL_GATE_PUBLIC_KEY: KEYS.publicPem, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` };
+    const ended = await runGate(['verify', tmp.at('large'), '--timeout', '1s'], { env });
+    expect(ended).toMatchObject({ code: 3, termination: { reason: 'SOURCE_TIMEOUT', exitCode: 3 } });
     expect(ended.ms).toBeLessThan(6000);
   });
 
