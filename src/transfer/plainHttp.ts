@@ -67,19 +67,21 @@ export function createPlainHttp(settings: HttpSettings, tls: () => Promise<TlsSe
     }
     const { origin } = request.url;
     const done = (): void => (head.keepAlive ? keep(origin, connection) : void connection.socket.destroy());
-    let begun = false;
+    let body: 'waiting' | 'begun' | 'over' = 'waiting';
     return {
       status: head.status,
       headers: head.headers,
       async read(taker) {
-        begun = true;
+        body = 'begun';
         await connection.receive(taker);
+        body = 'over';
         done();
       },
       async discard() {
-        if (connection.isIdle()) return;
-        if (begun || head.bodyBytes === 'open' || head.bodyBytes > DISCARD_BYTES) return void connection.socket.destroy();
-        begun = true;
+        // The connection may be another request's by now.
+        if (body === 'over' || connection.isIdle()) return;
+        if (body === 'begun' || head.bodyBytes === 'open' || head.bodyBytes > DISCARD_BYTES) return void connection.socket.destroy();
+        body = 'over';
         await connection.receive({ take() {} }).then(done, () => {});
       },
     };
@@ -144,13 +146,14 @@ async function connect(
   let heard = false;
   let lastByteAt = 0;
   let ended = false;
-  let watch: (() => void) | undefined;
+  let awaited: Phase | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let followed: AbortSignal | undefined;
 
   const die = (error: Error): void => {
     const before = state;
     if (before.kind === 'dead') return;
     state = { kind: 'dead', error };
-    watch?.();
     socket.destroy();
     if (before.kind === 'head') before.settle(error);
     if (before.kind === 'body') before.settle(takeRest(before) ?? error);
@@ -191,7 +194,7 @@ async function connect(
     }
     state = { kind: 'announced', early: [], earlyBytes: 0, bodyBytes: head.bodyBytes };
     // However long the caller takes now is not the server's silence.
-    watch?.();
+    awaited = undefined;
     socket.pause();
     onEarly(state, bytes.subarray(head.headBytes));
     current.settle(head);
@@ -225,7 +228,7 @@ async function connect(
     }
     state = { kind: 'idle' };
     idleSince = performance.now();
-    watch?.();
+    awaited = undefined;
     current.settle();
   };
 
@@ -284,27 +287,33 @@ async function connect(
   socket.on('close', onEnd);
   if (socket.destroyed) onEnd();
 
-  /** One timer for a request: silence is counted from the last byte, not from what a busy thread got round to. */
-  const watchSilence = (signal: AbortSignal, phase: Phase): void => {
-    watch?.();
-    lastByteAt = performance.now();
-    const onAbort = (): void => die(signal.reason instanceof Error ? signal.reason : protocolError('aborted'));
-    signal.addEventListener('abort', onAbort, { once: true });
-    let timer: NodeJS.Timeout;
-    const check = (): void => {
-      const silence = performance.now() - lastByteAt;
-      if (silence >= settings.stallTimeoutMs) die(timeoutError(phase, url, settings));
-      else timer = setTimeout(check, settings.stallTimeoutMs - silence + 1);
-    };
-    timer = setTimeout(check, settings.stallTimeoutMs);
-    watch = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      watch = undefined;
-    };
+  const onAbort = (): void => die(followed?.reason instanceof Error ? followed.reason : protocolError('aborted'));
+  /** Silence is counted from the last byte, not from what a busy thread got round to. */
+  const checkSilence = (): void => {
+    timer = undefined;
+    if (awaited === undefined) return;
+    const silence = performance.now() - lastByteAt;
+    if (silence >= settings.stallTimeoutMs) die(timeoutError(awaited, url, settings));
+    else timer = setTimeout(checkSilence, settings.stallTimeoutMs - silence + 1).unref();
   };
+  /** A timer and a listener for the connection rather than for each request: for small files, they would cost more than the request. */
+  const watch = (phase: Phase): void => {
+    awaited = phase;
+    lastByteAt = performance.now();
+    timer ??= setTimeout(checkSilence, settings.stallTimeoutMs).unref();
+  };
+  const follow = (signal: AbortSignal): void => {
+    if (signal === followed) return;
+    followed?.removeEventListener('abort', onAbort);
+    followed = signal;
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  };
+  socket.on('close', () => {
+    clearTimeout(timer);
+    followed?.removeEventListener('abort', onAbort);
+  });
 
-  let signalOfRequest: AbortSignal = signal;
   return {
     socket,
     get idleSince() {
@@ -317,21 +326,20 @@ async function connect(
         if (state.kind === 'dead') return reject(state.error);
         heard = false;
         state = { kind: 'head', bytes: 0, settle: (head) => (head instanceof Error ? reject(head) : resolve(head)) };
-        signalOfRequest = request.signal;
-        watchSilence(request.signal, 'head');
+        follow(request.signal);
+        watch('head');
         socket.write(requestBytes(request), 'latin1');
       });
     },
     receive(taker) {
       return new Promise((resolve, reject) => {
-        if (signalOfRequest.aborted) die(protocolError('aborted'));
         const current = state;
         if (current.kind === 'dead') return reject(current.error);
         if (current.kind !== 'announced') return reject(protocolError('no body to read'));
         if (current.bodyBytes === 'open') {
           const open: State = { kind: 'open', tail: '', taker, settle: (error) => (error === undefined ? resolve() : reject(error)) };
           state = open;
-          watchSilence(signalOfRequest, 'body');
+          watch('body');
           for (const bytes of current.early) if (state === open) onOpen(open, bytes);
           if (ended) die(protocolError('the connection was closed'));
           socket.resume();
@@ -349,7 +357,7 @@ async function connect(
           settle: (error) => (error === undefined ? resolve() : reject(error)),
         };
         state = body;
-        watchSilence(signalOfRequest, 'body');
+        watch('body');
         for (const bytes of current.early) fill(body, bytes);
         if (body.left === 0 && state === body) onBody(body, 0);
         socket.resume();

@@ -51,8 +51,7 @@ const GROW_MS = 50;
  * @throws the SOURCE_… codes after the last attempt
  */
 export async function readObject(transport: HttpTransport, locator: HttpLocator, deps: ReaderDeps): Promise<ObjectReader> {
-  const stop = new AbortController();
-  const state: State = { transport, locator, deps, stop, signal: AbortSignal.any([deps.signal, stop.signal]), etag: undefined };
+  const state: State = { transport, locator, deps, signal: deps.signal, etag: undefined };
   const first = await withRetries(state, () => transport.open(state.locator, { range: { start: 0, end: FIRST_BYTES }, signal: state.signal }));
   const { totalBytes } = first;
   const facts: ObjectFacts = {
@@ -61,11 +60,12 @@ export async function readObject(transport: HttpTransport, locator: HttpLocator,
     ...(first.lastModified !== undefined && { lastModified: first.lastModified }),
   };
   state.etag = first.etag;
-  const close = async (): Promise<void> => {
-    await first.discard();
-    state.stop.abort();
-  };
-  const reader = (totalBytes: number | undefined, copyTo: ObjectReader['copyTo']): ObjectReader => ({ totalBytes, facts, copyTo, close });
+  const reader = (totalBytes: number | undefined, copyTo: ObjectReader['copyTo']): ObjectReader => ({
+    totalBytes,
+    facts,
+    copyTo,
+    close: () => first.discard(),
+  });
   if (totalBytes === undefined) return reader(undefined, (sink) => inOneStream(first, sink));
   if (first.status === 200 || totalBytes <= FIRST_BYTES) {
     if (first.etag === undefined) return reader(totalBytes, (sink) => inOneStream(first, sink));
@@ -84,8 +84,6 @@ type State = {
   readonly transport: HttpTransport;
   locator: HttpLocator;
   readonly deps: ReaderDeps;
-  readonly stop: AbortController;
-  /** The caller's signal, or ours once the reader is closed. */
   readonly signal: AbortSignal;
   etag: string | undefined;
 };
@@ -101,8 +99,10 @@ function inOneStream(object: HttpObject, sink: Sink): Promise<void> {
 }
 
 /** One connection takes range after range; others join it while this thread waits for bytes more than it works. */
-async function inRanges(state: State, totalBytes: number, first: HttpObject, sink: Sink): Promise<void> {
-  const { connections } = state.deps;
+async function inRanges(opened: State, totalBytes: number, first: HttpObject, sink: Sink): Promise<void> {
+  const { connections } = opened.deps;
+  const stop = new AbortController();
+  const state: State = { ...opened, signal: AbortSignal.any([opened.signal, stop.signal]) };
   let next = 0;
   let running = 1;
   const take = (): ByteRange | undefined => {
@@ -121,7 +121,9 @@ async function inRanges(state: State, totalBytes: number, first: HttpObject, sin
     } catch (error) {
       // Later ones fail because of this one.
       failure ??= { error };
-      state.stop.abort();
+      stop.abort();
+      // It was asked for before there was anything to stop.
+      await first.discard();
     }
   };
   const lanes = [lane()];

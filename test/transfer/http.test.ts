@@ -116,6 +116,17 @@ describe.each(['auto', 'library'] as const)('read by %s:', (reader) => {
       const last = await transport.open(locator, { signal: never });
       expect((await bytesOf(last)).equals(BODY)).toBe(true);
     });
+
+    test('that was read cannot be given up any more: its connection is the next one’s', async () => {
+      await using transport = await createHttpTransport(SETTINGS);
+      const locator = to(`${server.origin}/file`);
+      const first = await transport.open(locator, { signal: never });
+      await bytesOf(first);
+      const second = await transport.open(locator, { signal: never });
+      await first.discard();
+      expect((await bytesOf(second)).equals(BODY)).toBe(true);
+      expect(server.seen.length).toBe(2);
+    });
   });
 
   describe('a range', () => {
