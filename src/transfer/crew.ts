@@ -9,7 +9,8 @@ export type Place = Disposable & { readonly executor: Executor; readonly hashApa
 
 /**
  * This thread, and worker threads from the moment something is worth them: starting one takes as long as some 30 MB. How long the files
- * are is often known only when each is opened, so this keeps count.
+ * are is often known only when each is opened, so this keeps count. Large files are the workers' alone. Of many small ones this thread,
+ * which has to open and to name each of them anyway, takes its share in place of one worker.
  */
 export type Crew = AsyncDisposable & {
   /** Files that may be in the works at the same time. */
@@ -29,8 +30,10 @@ export type Crew = AsyncDisposable & {
 const WORKERS_FROM_BYTES = 512 * 1024 * 1024;
 const SMALL_FILE_BYTES = 4 * 1024 * 1024;
 /** ...and where they are not, one of which this thread alone has moved so much, with as many files to come. */
-const ENOUGH_BYTES = 48 * 1024 * 1024;
+const ENOUGH_BYTES = 16 * 1024 * 1024;
 const ENOUGH_FILES = 16;
+/** A small file counts so many times here: this thread looks after those of the workers, too. */
+const LOCAL_WEIGHT = 2;
 /** One file of this length has its hash in a thread of its own while no other large file needs one. */
 const HASH_APART_BYTES = 256 * 1024 * 1024;
 /** How long to wait for the lengths of the other files, in milliseconds. */
@@ -58,27 +61,44 @@ export function createCrew({ files, knownBytes, budget, http }: Plan, signal: Ab
   const census = new Promise<void>((resolve) => (allKnown = resolve));
 
   /** One that has nothing to do, else a new one, else the least busy. Chosen and taken in one go: files are placed at the same time. */
-  async function giveWorker(hashApart: boolean): Promise<Place> {
+  async function giveWorker(hashApart: boolean, most = budget.workers): Promise<Place> {
     const { createWorkerExecutor } = await import('./pool.ts');
-    const best = workers.toSorted((a, b) => (given.get(a) ?? 0) - (given.get(b) ?? 0))[0];
-    if (best !== undefined && ((given.get(best) ?? 0) === 0 || workers.length === budget.workers)) return give(best, hashApart);
+    const best = leastBusy();
+    if (best !== undefined && (tasksOf(best) === 0 || workers.length >= most)) return give(best, hashApart);
     const fresh = createWorkerExecutor(share(budget.workers), signal);
     workers.push(fresh);
     return give(fresh, hashApart);
   }
 
+  /** For one of many small files. What is read from a volume may take for ever, and this thread keeps the time. */
+  function giveAny(): Promise<Place> | Place {
+    if (http === undefined) return giveWorker(false);
+    const most = Math.max(1, budget.workers - 1);
+    const best = leastBusy();
+    const here = workers.length >= most && best !== undefined && tasksOf(local) * LOCAL_WEIGHT < tasksOf(best);
+    return here ? give(local, false) : giveWorker(false, most);
+  }
+
+  function leastBusy(): Executor | undefined {
+    return workers.toSorted((a, b) => tasksOf(a) - tasksOf(b))[0];
+  }
+
+  function tasksOf(executor: Executor): number {
+    return given.get(executor) ?? 0;
+  }
+
   function give(executor: Executor, hashApart: boolean): Place {
-    given.set(executor, (given.get(executor) ?? 0) + 1);
-    return { executor, hashApart, [Symbol.dispose]: () => void given.set(executor, (given.get(executor) ?? 0) - 1) };
+    given.set(executor, tasksOf(executor) + 1);
+    return { executor, hashApart, [Symbol.dispose]: () => void given.set(executor, tasksOf(executor) - 1) };
   }
 
   return {
     lanes: http === undefined ? LOCAL_FILES_AT_ONCE * (1 + budget.workers) : budget.connections,
     mayHandOff: mayHire,
     async place(sizeBytes) {
-      const longJob = knownBytes >= WORKERS_FROM_BYTES && (sizeBytes ?? 0) > SMALL_FILE_BYTES;
-      const manyFiles = movedBytes >= ENOUGH_BYTES && left >= ENOUGH_FILES;
-      return mayHire && (longJob || manyFiles) ? giveWorker(false) : give(local, false);
+      if (!mayHire) return give(local, false);
+      if (knownBytes >= WORKERS_FROM_BYTES && (sizeBytes ?? 0) > SMALL_FILE_BYTES) return giveWorker(false);
+      return movedBytes >= ENOUGH_BYTES && left >= ENOUGH_FILES ? giveAny() : give(local, false);
     },
     async placeLarge(sizeBytes) {
       large++;

@@ -5,7 +5,13 @@ import type { Executor, ExecutorSettings, TaskHooks } from './executor.ts';
 import type { Outcome } from './task.ts';
 import type { FromWorker, ToWorker } from './worker.ts';
 
-type Running = { readonly hooks: TaskHooks; resolve(outcome: Outcome): void; reject(error: Error): void };
+type Running = {
+  readonly hooks: TaskHooks;
+  /** Whether there is room, where the worker does not wait for it. */
+  admission: Promise<void>;
+  resolve(outcome: Outcome): void;
+  reject(error: Error): void;
+};
 
 /** Runs tasks in a worker thread. Abort reaches it as a message; its tasks then fail one by one, so that descriptors can be closed safely. */
 export function createWorkerExecutor(settings: ExecutorSettings, signal: AbortSignal): Executor {
@@ -41,10 +47,15 @@ export function createWorkerExecutor(settings: ExecutorSettings, signal: AbortSi
       case 'admit':
         void answer(message.call, () => task.hooks.admit(message.sizeBytes));
         return;
+      case 'size':
+        task.admission = task.hooks.admit(message.sizeBytes);
+        // Handled when the worker has let go of the descriptor.
+        task.admission.catch(() => {});
+        return;
       case 'done':
         tasks.delete(message.id);
         if (message.bytes > 0) task.hooks.progress(message.bytes);
-        task.resolve(message.outcome);
+        task.admission.then(() => task.resolve(message.outcome), task.reject);
         return;
       case 'failed':
         tasks.delete(message.id);
@@ -65,7 +76,7 @@ export function createWorkerExecutor(settings: ExecutorSettings, signal: AbortSi
       new Promise<Outcome>((resolve, reject) => {
         // Nobody would answer any more.
         if (ended !== undefined) return reject(ended);
-        tasks.set(task.id, { hooks, resolve, reject });
+        tasks.set(task.id, { hooks, admission: Promise.resolve(), resolve, reject });
         send({ kind: 'run', task });
       }),
     async [Symbol.asyncDispose]() {

@@ -17,10 +17,14 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly id: number; readonly error: SerialisedError }
   | { readonly kind: 'progress'; readonly id: number; readonly bytes: number }
   | { readonly kind: 'relocate'; readonly id: number; readonly call: number }
-  | { readonly kind: 'admit'; readonly id: number; readonly call: number; readonly sizeBytes: number };
+  | { readonly kind: 'admit'; readonly id: number; readonly call: number; readonly sizeBytes: number }
+  | { readonly kind: 'size'; readonly id: number; readonly sizeBytes: number };
 
 /** Progress is told in steps of this many bytes, or messages would cost more than the bytes. */
 const PROGRESS_STEP = 4 * 1024 * 1024;
+
+/** For files up to this long the worker goes on while the engine finds out whether there is room: waiting for its answer would take longer. */
+const TOLD_BYTES = 4 * 1024 * 1024;
 
 if (parentPort !== null) serve(parentPort, workerData as ExecutorSettings);
 
@@ -44,7 +48,10 @@ function serve(port: NonNullable<typeof parentPort>, settings: ExecutorSettings)
     try {
       const outcome = await executor.run(task, {
         relocate: () => call((n) => ({ kind: 'relocate', id, call: n })) as Promise<Extract<Locator, { kind: 'http' }>>,
-        admit: async (sizeBytes) => void (await call((n) => ({ kind: 'admit', id, call: n, sizeBytes }))),
+        async admit(sizeBytes) {
+          if (sizeBytes <= TOLD_BYTES) send({ kind: 'size', id, sizeBytes });
+          else await call((n) => ({ kind: 'admit', id, call: n, sizeBytes }));
+        },
         progress(bytes) {
           untold += bytes;
           if (untold < PROGRESS_STEP) return;

@@ -55,6 +55,32 @@ describe('a crew', () => {
     expect((await crew.place(undefined)).executor.isLocal).toBe(true);
   });
 
+  test('takes its share of many small files in place of one worker: half as many at a time as each of them', async () => {
+    const executorsOf = async (workers: number): Promise<readonly number[]> => {
+      const crew = crewOf(100, workers);
+      for (let i = 0; i < 50; i++) crew.done(MIB);
+      const places = await Promise.all(Array.from({ length: 15 }, () => undefined).map(() => crew.place(undefined)));
+      // Those that came before the first worker was there have gone to it.
+      for (const place of places.splice(0)) place[Symbol.dispose]();
+      for (let i = 0; i < 15; i++) places.push(await crew.place(undefined));
+      const counts = Map.groupBy(places, ({ executor }) => executor);
+      const local = places.filter(({ executor }) => executor.isLocal).length;
+      return [local, ...[...counts].filter(([{ isLocal }]) => !isLocal).map(([, list]) => list.length)];
+    };
+    expect(await executorsOf(2)).toEqual([5, 10]);
+    expect((await executorsOf(3)).length).toBe(3);
+  });
+
+  test('reads no small files of a volume itself once it has workers: it might never come back', async () => {
+    const crew = createCrew({ files: 100, knownBytes: 0, budget: { connections: 16, workers: 2 }, http: undefined }, signal);
+    crews.push(crew);
+    for (let i = 0; i < 50; i++) crew.done(MIB);
+    const places = [];
+    for (let i = 0; i < 6; i++) places.push(await crew.place(undefined));
+    expect(places.some(({ executor }) => executor.isLocal)).toBe(false);
+    expect(new Set(places.map(({ executor }) => executor)).size).toBe(2);
+  });
+
   test('uses workers from the start where lengths are known to be worth it, and never where there is one processor', async () => {
     expect((await crewOf(2, 2, 600 * MIB).place(300 * MIB)).executor.isLocal).toBe(false);
     expect((await crewOf(2, 2, 600 * MIB).place(MIB)).executor.isLocal).toBe(true);

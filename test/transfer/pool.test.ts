@@ -13,6 +13,7 @@ import { startHttpServer, type TestServer } from '../servers/httpServer.ts';
 import { type Scratch, scratch } from '../support/model.ts';
 
 const content = randomBytes(20 * 1024 * 1024);
+const small = randomBytes(1024 * 1024);
 const settings = { http: { verifyTls: true, connectTimeoutMs: 2000, stallTimeoutMs: 10_000 }, connections: 4 };
 
 let tmp: Scratch;
@@ -21,7 +22,7 @@ let abort: AbortController;
 let worker: Executor;
 beforeAll(async () => {
   tmp = scratch();
-  server = await startHttpServer({ files: { '/big': content } });
+  server = await startHttpServer({ files: { '/big': content, '/small': small } });
   abort = new AbortController();
   worker = createWorkerExecutor(settings, abort.signal);
 });
@@ -32,12 +33,12 @@ afterAll(async () => {
 });
 
 let ids = 0;
-function taskOf(outputFd: number, signed = content): Task {
+function taskOf(outputFd: number, signed = content, name = 'big'): Task {
   const digest = createHash('sha256').update(signed).digest('hex') as HexDigest;
   return {
     id: ++ids,
     file: { path: 'big' as ModelPath, algorithm: 'sha256', parts: [{ range: 'whole', digest }] },
-    input: { kind: 'http', locator: { kind: 'http', url: `${server.origin}/big`, headers: {} } },
+    input: { kind: 'http', locator: { kind: 'http', url: `${server.origin}/${name}`, headers: {} } },
     outputFd,
     maxFileBytes: 1e9,
   };
@@ -79,6 +80,28 @@ describe('a worker thread', () => {
     const full = hooksOf({ admit: () => Promise.reject(new AppError('NO_SPACE', 'full')) });
     await expect(worker.run(taskOf(out.fd), full)).rejects.toMatchObject({ code: 'NO_SPACE', message: 'full' });
     expect(worker.running).toBe(0);
+  });
+
+  test('goes on with a small file while it is being found out whether there is room, and fails when there is none', async () => {
+    const tell = Promise.withResolvers<void>();
+    let told = 0;
+    let arrived = 0;
+    const hooks = hooksOf({
+      admit(size) {
+        told = size;
+        return tell.promise;
+      },
+      progress(count) {
+        arrived += count;
+        tell.reject(new AppError('NO_SPACE', 'full'));
+      },
+    });
+    await using out = await open(tmp.at('small'), 'w+');
+    await expect(worker.run(taskOf(out.fd, small, 'small'), hooks)).rejects.toMatchObject({ code: 'NO_SPACE', message: 'full' });
+    // All of it was there before anybody said anything: the descriptor is not in use any more.
+    expect([told, arrived, worker.running]).toEqual([small.length, small.length, 0]);
+    const full = hooksOf({ admit: () => Promise.reject(new AppError('NO_SPACE', 'full')) });
+    await expect(worker.run(taskOf(out.fd, content, 'small'), full)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
   });
 
   test('stops its tasks on abort, one by one', async () => {
