@@ -10,6 +10,9 @@ const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR }
 /** A directory entry's name as the kernel has it: bytes that need not be UTF-8. */
 export type Name = string | Buffer;
 
+/** tmpfs and ramfs, as statfs(2) calls them. */
+const IN_MEMORY: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
+
 /**
  * An open directory, held by descriptor. Node has no openat(2); on Linux `/proc/self/fd/N/name` is the same thing:
  * the kernel starts at the open directory, so nobody who renames or links directories meanwhile can lead a path elsewhere.
@@ -139,6 +142,11 @@ export class Dir implements AsyncDisposable {
   /** Moves an entry of this directory; within one file system, atomically. */
   async moveTo(name: Name, target: Dir, targetName: Name): Promise<void> {
     await rename(this.child(name), target.child(targetName));
+  }
+
+  /** Whether nothing here outlives the machine's memory: an emptyDir with `medium: Memory`, for one. */
+  isInMemory(): Promise<boolean> {
+    return statfs(this.path()).then((stats) => IN_MEMORY.has(stats.type));
   }
 
   freeBytes(): Promise<number> {

@@ -101,13 +101,13 @@ async function moveEntries(paths: readonly string[], existing: Dir, staging: Sta
   for (const { parent, names } of stretchesOf(paths)) {
     await using from = await openBelow(staging.tree, parent);
     await using to = await openBelow(existing, parent, staging.modes.dir);
-    for (const name of names) {
+    await several(names, async (name) => {
       await from.moveTo(name, to, name).catch(async (error: unknown) => {
         // A directory of that name with nothing in it, left of another model, is nobody's loss.
         if (systemErrorCode(error) !== 'EISDIR' || !(await to.removeEmptyDir(name))) throw error;
         await from.moveTo(name, to, name);
       });
-    }
+    });
     // Directories above it may have been made on the way: each has to be known in the one above.
     touched.add('');
     for (let end = parent.length; end > 0; end = parent.lastIndexOf('/', end - 2) + 1) touched.add(parent.slice(0, end));
@@ -116,6 +116,25 @@ async function moveEntries(paths: readonly string[], existing: Dir, staging: Sta
     await using dir = await openBelow(existing, parent);
     await dir.sync();
   }
+}
+
+const MOVES_AT_ONCE = 8;
+
+/** Does something with each, several at a time, none after one has failed; when this has ended, well or not, nothing is under way. */
+async function several<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  let failure: { readonly error: unknown } | undefined;
+  const lane = async (): Promise<void> => {
+    for (let next = queue.next(); next.done !== true && failure === undefined; next = queue.next()) {
+      try {
+        await work(next.value);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: MOVES_AT_ONCE }, lane));
+  if (failure !== undefined) throw failure.error;
 }
 
 /** Paths in their order; those that follow each other in one directory together, so that it is opened once. */

@@ -74,7 +74,7 @@ async function claimStaging(destination: Destination): Promise<Staging> {
     await root.removeTree(PART);
     // With the setgid bit its files belong to the volume's group from the start; a rename would not give them to it.
     const [tree, part] = [await root.ensureDir(TREE, modes.dir), await root.ensureDir(PART, 0o700 | (modes.dir & 0o2000))];
-    return build({ base, root, tree, part, name, modes, owner });
+    return build({ base, root, tree, part, name, modes, owner, inMemory: await base.isInMemory() });
   }
   throw new AppError('IO', `more than ${MAX_NEIGHBOURS} processes are staging beside ${printable(destination.path)}`);
 }
@@ -87,21 +87,28 @@ type Parts = {
   readonly name: string;
   readonly modes: Modes;
   readonly owner: AsyncDisposable;
+  readonly inMemory: boolean;
 };
 
-function build({ base, root, tree, part, name, modes, owner }: Parts): Staging {
+function build({ base, root, tree, part, name, modes, owner, inMemory }: Parts): Staging {
   let count = 0;
   let keep = false;
   const parents = openParents(tree, modes.dir);
+  /** What the umask, or the directory's default ACL, leaves of the mode of a new file: the same for all of them. */
+  let born: Promise<boolean> | undefined;
+  const isRight = async (file: FileHandle): Promise<boolean> => ((await file.stat()).mode & 0o7777) === modes.file;
 
   async function createPart(path: string): Promise<{ file: FileHandle; settle: StagedFile['settle'] }> {
     const partName = `${++count}`;
-    const file = await part.createFile(partName, 0o600).catch((error: unknown) => Promise.reject(fromSystemError(error, `creating ${printable(path)}`)));
+    // For all to read, below a directory that is ours alone.
+    const file = await part.createFile(partName, modes.file).catch((error: unknown) => Promise.reject(fromSystemError(error, `creating ${printable(path)}`)));
     async function settle(result: 'verified' | 'failed'): Promise<void> {
       try {
         if (result === 'failed') return await part.removeFile(partName);
-        await file.chmod(modes.file);
-        await file.sync();
+        // Each call goes by way of another thread and back, which small files feel (docs/performance.md).
+        born ??= isRight(file);
+        if (!(await born)) await file.chmod(modes.file);
+        if (!inMemory) await file.sync();
         await parents.use(path, (dir, name) => part.moveTo(partName, dir, name));
       } catch (error) {
         throw fromSystemError(error, `staging ${printable(path)}`);

@@ -111,6 +111,12 @@ describe('a directory held by descriptor', () => {
     expect((await dir.list()).some((entry) => entry.equals(name))).toBe(false);
   });
 
+  test.runIf(existsSync('/dev/shm'))('knows whether it is in memory only', async () => {
+    await using memory = await Dir.open('/dev/shm');
+    await using kernel = await Dir.open('/proc');
+    expect([await memory.isInMemory(), await kernel.isInMemory()]).toEqual([true, false]);
+  });
+
   test('knows whether a file given by path lies in it', async () => {
     await using dir = await openRoot();
     expect(await dir.locateInside(tmp.at('root', 'sub', 'deep', 'file'))).toEqual(['sub/deep/file']);

@@ -110,6 +110,17 @@ describe('staging', () => {
     expect(treeOf(`${tmp.path}/${staging.name}/part`)).toEqual({});
   });
 
+  test('gives all files the same mode, whatever the umask leaves of that of a new one', async () => {
+    const before = process.umask(0o077);
+    try {
+      await using staging = await openStaging(destination);
+      await stage(staging, { first: 'x', 'sub/second': 'x', third: 'x' });
+      expect(modesOf(tmp.at(staging.name, 'tree'))).toMatchObject({ first: '644', 'sub/second': '644', third: '644' });
+    } finally {
+      process.umask(before);
+    }
+  });
+
   test('is kept on request, without what was still arriving, and found again', async () => {
     {
       await using staging = await openStaging(destination);
@@ -255,6 +266,18 @@ describe('publishing', () => {
     await stage(staging, { sub: 'a file', 'dir/new': 'x' });
     await publish(complete(['sub', 'dir/new'], ['kept']), destination, staging, { prune: ['sub/mine', 'dir', 'other/x'], way: 'fill' });
     expect(treeOf(tmp.at('models'))).toEqual(treeFrom({ kept: 'kept', sub: 'a file', 'dir/new': 'x' }));
+  });
+
+  test('of many files moves no more of them after one could not be moved, and ends when none is under way', async () => {
+    const names = Array.from({ length: 100 }, (_, n) => `file-${n}`);
+    writeTree(tmp.at('models'), { 'file-20/full': 'x' });
+    await using staging = await openStaging(destination);
+    await stage(staging, Object.fromEntries(names.map((name) => [name, 'x'])));
+    await expect(publish(complete(names), destination, staging, { prune: [], way: 'fill' })).rejects.toMatchObject({ code: 'PUBLISH_FAILED' });
+    const moved = readdirSync(tmp.at('models')).length;
+    expect(moved).toBeLessThan(40);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(readdirSync(tmp.at('models')).length).toBe(moved);
   });
 
   test('of less than every wanted file is a defect, not a model', () => {
