@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto';
 import type { StaticKeys } from './s3Options.ts';
 
 export type PresignInput = {
@@ -21,7 +21,7 @@ export function presign({ url, query, region, keys, now, lifetimeSeconds }: Pres
   const time = now.toISOString().replace(/[-:]|\.\d{3}/g, '');
   const date = time.slice(0, 8);
   const scope = `${date}/${region}/s3/aws4_request`;
-  const parameters: Readonly<Record<string, string>> = {
+  const canonicalQuery = canonicalQueryOf({
     ...query,
     'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
     'X-Amz-Content-Sha256': 'UNSIGNED-PAYLOAD',
@@ -31,28 +31,39 @@ export function presign({ url, query, region, keys, now, lifetimeSeconds }: Pres
     ...(keys.sessionToken !== undefined && { 'X-Amz-Security-Token': keys.sessionToken }),
     'X-Amz-SignedHeaders': 'host',
     'x-id': 'GetObject',
-  };
-  const canonicalQuery = Object.entries(parameters)
-    .map(([name, value]) => [encodeRfc3986(name), encodeRfc3986(value)] as const)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, value]) => `${name}=${value}`)
-    .join('&');
+  });
   const request = ['GET', url.pathname, canonicalQuery, `host:${url.host}`, '', 'host', 'UNSIGNED-PAYLOAD'].join('\n');
-  const toSign = ['AWS4-HMAC-SHA256', time, scope, createHash('sha256').update(request).digest('hex')].join('\n');
+  const toSign = ['AWS4-HMAC-SHA256', time, scope, hash('sha256', request)].join('\n');
   const signature = hmac(signingKey(keys.secretAccessKey, date, region), toSign).toString('hex');
   return `${url.origin}${url.pathname}?${canonicalQuery}&X-Amz-Signature=${signature}`;
 }
 
-let last: { readonly of: string; readonly key: Buffer } | undefined;
+let lastQuery: { readonly of: string; readonly text: string } | undefined;
 
-/** The same for a whole day: the last one is kept. */
-function signingKey(secret: string, date: string, region: string): Buffer {
-  const of = JSON.stringify([secret, date, region]);
-  if (last?.of !== of) last = { of, key: hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), 's3'), 'aws4_request') };
-  return last.key;
+/** The same for all objects that are asked for within a second: the last one is kept. */
+function canonicalQueryOf(parameters: Readonly<Record<string, string>>): string {
+  const of = JSON.stringify(parameters);
+  if (lastQuery?.of !== of) {
+    const text = Object.entries(parameters)
+      .map(([name, value]) => [encodeRfc3986(name), encodeRfc3986(value)] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, value]) => `${name}=${value}`)
+      .join('&');
+    lastQuery = { of, text };
+  }
+  return lastQuery.text;
 }
 
-function hmac(key: string | Buffer, text: string): Buffer {
+let lastKey: { readonly of: string; readonly key: KeyObject } | undefined;
+
+/** The same for a whole day: the last one is kept. As an object, because Node throws and catches an error for each key that is none. */
+function signingKey(secret: string, date: string, region: string): KeyObject {
+  const of = JSON.stringify([secret, date, region]);
+  if (lastKey?.of !== of) lastKey = { of, key: createSecretKey(hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), 's3'), 'aws4_request')) };
+  return lastKey.key;
+}
+
+function hmac(key: string | Buffer | KeyObject, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest();
 }
 

@@ -39,6 +39,8 @@ export function createAddresses(lookup: typeof lookupName = lookupName): Address
   /** By host name: where redirects led, and from how far out. */
   const limits = new Map<string, { readonly furthest: Reach; readonly from: string }>();
   const named = new Set<string>();
+  /** Of these, the ones that may be asked, as far as the name itself tells. */
+  const passed = new Set<string>();
   const reached = new Map<string, Reach>();
 
   /** What keeps us from this address, if anything does. */
@@ -68,7 +70,9 @@ export function createAddresses(lookup: typeof lookupName = lookupName): Address
     given(url) {
       const host = hostOf(url);
       named.add(host);
+      if (passed.has(host)) return;
       refuseLiteral(host);
+      passed.add(host);
     },
     redirected(from, to) {
       const [host, sender] = [hostOf(to), hostOf(from)];

@@ -16,14 +16,14 @@ export async function createChecker(file: ManifestFile): Promise<Checker> {
   const newHasher = await hasherFactory(file.algorithm);
   let index = 0;
   let position = 0;
-  let hasher: Hasher = newHasher();
+  let current: Hasher | undefined;
 
   function closePart(): void {
     const part = file.parts[index];
-    const found = hasher.digest();
+    const found = (current ?? newHasher()).digest();
     if (part?.digest !== found) throw mismatch(file, part?.digest ?? '', found, part?.range);
     index++;
-    hasher = newHasher();
+    current = undefined;
   }
 
   return {
@@ -32,6 +32,8 @@ export async function createChecker(file: ManifestFile): Promise<Checker> {
       while (offset < bytes.length) {
         const range = file.parts[index]?.range;
         if (range === undefined) throw wrongLength(file, `more than ${position} bytes`);
+        current ??= newHasher();
+        const hasher = current;
         if (range === 'whole') {
           hasher.update(offset === 0 ? bytes : bytes.subarray(offset));
           position += bytes.length - offset;

@@ -19,6 +19,9 @@ export type InOrder = AsyncDisposable & {
   finish(): Promise<readonly Part[]>;
 };
 
+/** Every file comes to this in the end, nearly always when nobody asks any more: making an error each time would cost more than its hash's beginning and end. */
+const GIVEN_UP = { error: new AppError('INTERNAL', 'a file was given up') };
+
 /**
  * In this thread: bytes that arrive in their turn are hashed while they are in the cache; others are read back from the file when all
  * before them has been hashed. Without a file (`fd`), all have to come in order.
@@ -57,7 +60,7 @@ export async function hashHere(file: Subject, fd: number | undefined): Promise<I
       return hashing.finish();
     },
     async [Symbol.asyncDispose]() {
-      failure ??= { error: new AppError('INTERNAL', 'a file was given up') };
+      failure ??= GIVEN_UP;
       await catchingUp;
     },
   };
