@@ -29,9 +29,9 @@ export type Crew = AsyncDisposable & {
 /** Where all lengths are known, a job as long as this is worth workers, for all but the smallest of its files... */
 const WORKERS_FROM_BYTES = 512 * 1024 * 1024;
 const SMALL_FILE_BYTES = 4 * 1024 * 1024;
-/** ...and where they are not, one of which this thread alone has moved so much, with as many files to come. */
-const ENOUGH_BYTES = 16 * 1024 * 1024;
-const ENOUGH_FILES = 16;
+/** ...and where they are not, one with so much to come, if the files that are left are like the first ones. */
+const ENOUGH_BYTES = 32 * 1024 * 1024;
+const FIRST_FILES = 4;
 /** A small file counts so many times here: this thread looks after those of the workers, too. */
 const LOCAL_WEIGHT = 2;
 /** One file of this length has its hash in a thread of its own while no other large file needs one. */
@@ -98,7 +98,7 @@ export function createCrew({ files, knownBytes, budget, http }: Plan, signal: Ab
     async place(sizeBytes) {
       if (!mayHire) return give(local, false);
       if (knownBytes >= WORKERS_FROM_BYTES && (sizeBytes ?? 0) > SMALL_FILE_BYTES) return giveWorker(false);
-      return movedBytes >= ENOUGH_BYTES && left >= ENOUGH_FILES ? giveAny() : give(local, false);
+      return files - left >= FIRST_FILES && (movedBytes / (files - left)) * left >= ENOUGH_BYTES ? giveAny() : give(local, false);
     },
     async placeLarge(sizeBytes) {
       large++;

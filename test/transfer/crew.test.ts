@@ -46,13 +46,18 @@ describe('a crew', () => {
     expect((await few.placeLarge(129 * MIB)).hashApart).toBe(false);
   });
 
-  test('opens files itself until it has moved enough of many', async () => {
+  test('opens files itself until the first ones tell that there is enough to come, and again when there is not', async () => {
     const crew = crewOf(100, 2);
-    expect((await crew.place(undefined)).executor.isLocal).toBe(true);
-    for (let i = 0; i < 50; i++) crew.done(MIB);
+    for (let i = 0; i < 4; i++) {
+      expect((await crew.place(undefined)).executor.isLocal).toBe(true);
+      crew.done(MIB);
+    }
     expect((await crew.place(undefined)).executor.isLocal).toBe(false);
-    for (let i = 0; i < 40; i++) crew.done(MIB);
+    for (let i = 0; i < 90; i++) crew.done(MIB);
     expect((await crew.place(undefined)).executor.isLocal).toBe(true);
+    const tiny = crewOf(1000, 2);
+    for (let i = 0; i < 10; i++) tiny.done(1024);
+    expect((await tiny.place(undefined)).executor.isLocal).toBe(true);
   });
 
   test('takes its share of many small files in place of one worker: half as many at a time as each of them', async () => {
