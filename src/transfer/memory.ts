@@ -7,6 +7,8 @@ export const PIECE_BYTES = 256 * 1024;
 const MALLOC_BYTES = 16;
 /** ...and a line of a core's cache. */
 const LINE_BYTES = 64;
+/** Where in a large piece of memory the first line begins: pieces to copy into are so much longer and begin there. */
+export const FIRST_LINE = LINE_BYTES - MALLOC_BYTES;
 
 /**
  * Memory for the kernel to copy whole pages into and out of, which begins with a line of the cache. Just behind the start of a page, each
@@ -14,5 +16,5 @@ const LINE_BYTES = 64;
  * long there (docs/performance.md).
  */
 export function copyBuffer(sizeBytes: number): Buffer {
-  return Buffer.allocUnsafeSlow(sizeBytes + LINE_BYTES).subarray(LINE_BYTES - MALLOC_BYTES, LINE_BYTES - MALLOC_BYTES + sizeBytes);
+  return Buffer.allocUnsafeSlow(FIRST_LINE + sizeBytes).subarray(FIRST_LINE);
 }

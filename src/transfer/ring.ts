@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { PIECE_BYTES } from './memory.ts';
+import { FIRST_LINE, PIECE_BYTES } from './memory.ts';
 
 /** Memory that one thread fills and another one hashes. Everything in it is shared; who may touch a slot follows from `head` and `tail`. */
 export type Ring = { readonly slots: SharedArrayBuffer; readonly control: SharedArrayBuffer };
@@ -17,7 +17,7 @@ const ENTRIES = 1;
 const WORDS_BYTES = 16;
 
 export function createRing(): Ring {
-  return { slots: new SharedArrayBuffer(SLOTS * PIECE_BYTES), control: new SharedArrayBuffer(WORDS_BYTES + (ENTRIES + 2 * SLOTS) * 8) };
+  return { slots: new SharedArrayBuffer(FIRST_LINE + SLOTS * PIECE_BYTES), control: new SharedArrayBuffer(WORDS_BYTES + (ENTRIES + 2 * SLOTS) * 8) };
 }
 
 /** The side that fills. One slot is lent at a time. */
@@ -94,6 +94,6 @@ function views({ slots, control }: Ring) {
   return {
     words: new Int32Array(control, 0, WORDS_BYTES / 4),
     numbers: new BigInt64Array(control, WORDS_BYTES),
-    slot: (n: number): Buffer => Buffer.from(slots, (n % SLOTS) * PIECE_BYTES, PIECE_BYTES),
+    slot: (n: number): Buffer => Buffer.from(slots, FIRST_LINE + (n % SLOTS) * PIECE_BYTES, PIECE_BYTES),
   };
 }
