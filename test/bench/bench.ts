@@ -12,6 +12,8 @@ import { type Place, type Row, rowsOf } from './rows.ts';
 import { type Folders, freeBytes, type Outcome, runRow, sizeOf } from './run.ts';
 
 const LIMIT_BYTES = 256 * 1024 * 1024;
+/** Of a row, before it counts as a regression. */
+const ATTEMPTS = 3;
 
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(new Error(`ended by ${name}`)));
@@ -81,7 +83,7 @@ function makeFolders(scratch: string | undefined): Folders & Disposable {
   };
 }
 
-/** A row that is worse is measured once more: what is worse twice is a regression, what is worse once may have had a noisy neighbour. */
+/** A row that is worse is measured again: what is worse every time is a regression, what is worse once or twice may have had a noisy neighbour. */
 async function guard(
   rows: readonly Row[],
   outcomes: readonly Outcome[],
@@ -93,14 +95,16 @@ async function guard(
     writeBaseline(measured);
     return 0;
   }
+  const before = readBaseline();
   let failed = 0;
   for (const row of rows) {
-    const once = regression(row.id, measured[row.id], readBaseline());
-    if (once === undefined) continue;
-    console.log(`WORSE ${once}; once more:\n`);
-    const twice = regression(row.id, guardedRatios(await measure(row))[row.id], readBaseline());
-    if (twice === undefined) continue;
-    console.log(`REGRESSION ${twice}`);
+    let worse = regression(row.id, measured[row.id], before);
+    for (let attempt = 2; attempt <= ATTEMPTS && worse !== undefined; attempt++) {
+      console.log(`WORSE ${worse}; once more:\n`);
+      worse = regression(row.id, guardedRatios(await measure(row))[row.id], before);
+    }
+    if (worse === undefined) continue;
+    console.log(`REGRESSION ${worse}`);
     failed++;
   }
   return failed === 0 ? 0 : 1;
