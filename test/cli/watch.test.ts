@@ -271,21 +271,24 @@ describe('watch', () => {
   test('--gate-file is there only while the model is verified', async () => {
     const gate = space.at('verified');
     writeFileSync(gate, 'left by an earlier process');
+    // The endpoints tell first: nothing that a volume does may hold them up.
+    const follows = (there: boolean) => expect.poll(() => existsSync(gate)).toBe(there);
     tamper('config.json');
     const watch = await watching(['--on-failure', 'gate-file', '--gate-file', gate]);
     await metric(watch, 'model_gate_checks_total{trigger="start",verdict="refused"}', '1');
     expect(existsSync(gate)).toBe(false);
     writeFileSync(join(model, 'config.json'), SMALL_MODEL['config.json'] ?? '');
     await becomes(watch, '/ready', 200);
+    await follows(true);
     const facts = JSON.parse(readFileSync(gate, 'utf8')) as { digest: string; until: string };
     expect(facts.digest).toMatch(/^sha256:[0-9a-f]{64}$/);
     expect(Date.parse(facts.until)).toBeGreaterThan(Date.now() + 600_000);
     tamper('config.json');
     await becomes(watch, '/ready', 503);
-    expect(existsSync(gate)).toBe(false);
+    await follows(false);
     writeFileSync(join(model, 'config.json'), SMALL_MODEL['config.json'] ?? '');
     await becomes(watch, '/ready', 200);
-    expect(existsSync(gate)).toBe(true);
+    await follows(true);
     expect((await stop(watch)).code).toBe(0);
     expect(existsSync(gate)).toBe(false);
   });
