@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, readlink, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, readlink, realpath, rmdir, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { AppError, fromSystemError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
+import { type FileCalls, VIA_THREADS } from './fileCalls.ts';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
 
@@ -93,6 +94,11 @@ export class Dir implements AsyncDisposable {
     return open(this.child(name), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   }
 
+  /** The same, by descriptor, which is the caller's to close. */
+  async createDescriptor(name: Name, mode: number, { open }: FileCalls): Promise<number> {
+    return open(this.child(name), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  }
+
   /** A regular file for reading; O_NONBLOCK because opening a FIFO would wait for ever. @throws FILE_TYPE */
   async openFile(name: Name, links: 'refuse' | 'follow' = 'refuse'): Promise<FileHandle> {
     let handle: FileHandle;
@@ -140,7 +146,7 @@ export class Dir implements AsyncDisposable {
   }
 
   /** Moves an entry of this directory; within one file system, atomically. */
-  async moveTo(name: Name, target: Dir, targetName: Name): Promise<void> {
+  async moveTo(name: Name, target: Dir, targetName: Name, { rename }: FileCalls = VIA_THREADS): Promise<void> {
     await rename(this.child(name), target.child(targetName));
   }
 

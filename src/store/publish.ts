@@ -102,10 +102,10 @@ async function moveEntries(paths: readonly string[], existing: Dir, staging: Sta
     await using from = await openBelow(staging.tree, parent);
     await using to = await openBelow(existing, parent, staging.modes.dir);
     await several(names, async (name) => {
-      await from.moveTo(name, to, name).catch(async (error: unknown) => {
+      await from.moveTo(name, to, name, staging.calls).catch(async (error: unknown) => {
         // A directory of that name with nothing in it, left of another model, is nobody's loss.
         if (systemErrorCode(error) !== 'EISDIR' || !(await to.removeEmptyDir(name))) throw error;
-        await from.moveTo(name, to, name);
+        await from.moveTo(name, to, name, staging.calls);
       });
     });
     // Directories above it may have been made on the way: each has to be known in the one above.

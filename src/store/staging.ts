@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, randomBytes } from 'node:crypto';
+import fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { AppError, fromSystemError, systemErrorCode } from '../base/errors.ts';
 import { printable } from '../base/redact.ts';
 import type { ModelPath } from '../oms/path.ts';
 import type { Destination } from './destination.ts';
 import { type Dir, ignoreMissing } from './dir.ts';
+import { AT_ONCE, type FileCalls, VIA_THREADS } from './fileCalls.ts';
 import { enter, lastHeartbeat, volumeNow } from './owner.ts';
 
 /** Every name we make on a volume, apart from the model's own, begins with this. */
@@ -21,6 +24,8 @@ const PART = 'part';
 export const OLD = 'old';
 const FOREIGN_AFTER_MS = 24 * 60 * 60 * 1000;
 const MAX_NEIGHBOURS = 16;
+
+const writeFile = promisify<number, Buffer, void>(fs.writeFile);
 
 /** Permissions of what is published: for all to read, whatever the umask; below a setgid directory also for its group to write. */
 export type Modes = { readonly file: number; readonly dir: number };
@@ -47,6 +52,8 @@ export type Staging = AsyncDisposable & {
   clear(): Promise<void>;
   /** The staging directory itself. */
   readonly root: Dir;
+  /** How files are best moved on this file system. */
+  readonly calls: FileCalls;
   /** Whether disposing keeps verified files for the next start. */
   keepOnDispose(keep: boolean): void;
 };
@@ -74,7 +81,7 @@ async function claimStaging(destination: Destination): Promise<Staging> {
     await root.removeTree(PART);
     // With the setgid bit its files belong to the volume's group from the start; a rename would not give them to it.
     const [tree, part] = [await root.ensureDir(TREE, modes.dir), await root.ensureDir(PART, 0o700 | (modes.dir & 0o2000))];
-    return build({ base, root, tree, part, name, modes, owner, inMemory: await base.isInMemory() });
+    return build({ base, root, tree, part, name, modes, owner, calls: (await base.isInMemory()) ? AT_ONCE : VIA_THREADS });
   }
   throw new AppError('IO', `more than ${MAX_NEIGHBOURS} processes are staging beside ${printable(destination.path)}`);
 }
@@ -87,36 +94,37 @@ type Parts = {
   readonly name: string;
   readonly modes: Modes;
   readonly owner: AsyncDisposable;
-  readonly inMemory: boolean;
+  readonly calls: FileCalls;
 };
 
-function build({ base, root, tree, part, name, modes, owner, inMemory }: Parts): Staging {
+function build({ base, root, tree, part, name, modes, owner, calls }: Parts): Staging {
   let count = 0;
   let keep = false;
   const parents = openParents(tree, modes.dir);
   /** What the umask, or the directory's default ACL, leaves of the mode of a new file: the same for all of them. */
   let born: Promise<boolean> | undefined;
-  const isRight = async (file: FileHandle): Promise<boolean> => ((await file.stat()).mode & 0o7777) === modes.file;
+  const isRight = async (fd: number): Promise<boolean> => ((await calls.fstat(fd)).mode & 0o7777) === modes.file;
 
-  async function createPart(path: string): Promise<{ file: FileHandle; settle: StagedFile['settle'] }> {
+  async function createPart(path: string): Promise<StagedFile> {
     const partName = `${++count}`;
     // For all to read, below a directory that is ours alone.
-    const file = await part.createFile(partName, modes.file).catch((error: unknown) => Promise.reject(fromSystemError(error, `creating ${printable(path)}`)));
+    const fd = await part
+      .createDescriptor(partName, modes.file, calls)
+      .catch((error: unknown) => Promise.reject(fromSystemError(error, `creating ${printable(path)}`)));
     async function settle(result: 'verified' | 'failed'): Promise<void> {
       try {
         if (result === 'failed') return await part.removeFile(partName);
-        // Each call goes by way of another thread and back, which small files feel (docs/performance.md).
-        born ??= isRight(file);
-        if (!(await born)) await file.chmod(modes.file);
-        if (!inMemory) await file.sync();
-        await parents.use(path, (dir, name) => part.moveTo(partName, dir, name));
+        born ??= isRight(fd);
+        if (!(await born)) await calls.fchmod(fd, modes.file);
+        await calls.fsync(fd);
+        await parents.use(path, (dir, name) => part.moveTo(partName, dir, name, calls));
       } catch (error) {
         throw fromSystemError(error, `staging ${printable(path)}`);
       } finally {
-        await file.close();
+        await calls.close(fd);
       }
     }
-    return { file, settle };
+    return { fd, settle };
   }
 
   return {
@@ -127,10 +135,8 @@ function build({ base, root, tree, part, name, modes, owner, inMemory }: Parts):
     keepOnDispose(value) {
       keep = value;
     },
-    async create(path) {
-      const { file, settle } = await createPart(path);
-      return { fd: file.fd, settle };
-    },
+    calls,
+    create: createPart,
     async scratch() {
       const name = `${++count}`;
       let file: FileHandle | undefined;
@@ -144,9 +150,9 @@ function build({ base, root, tree, part, name, modes, owner, inMemory }: Parts):
       }
     },
     async write(name, bytes) {
-      const { file, settle } = await createPart(name);
+      const { fd, settle } = await createPart(name);
       try {
-        await file.writeFile(bytes);
+        await writeFile(fd, bytes);
       } catch (error) {
         await settle('failed');
         throw fromSystemError(error, `staging ${printable(name)}`);

@@ -10,8 +10,8 @@ export type Files = Readonly<Record<string, Buffer | string>>;
 /** A temporary directory; disposing removes it, whatever a test did to its permissions. */
 export type Scratch = Disposable & { readonly path: string; at(...names: readonly string[]): string };
 
-export function scratch(): Scratch {
-  const path = mkdtempSync(join(tmpdir(), 'model-gate-test-'));
+export function scratch(below = tmpdir()): Scratch {
+  const path = mkdtempSync(join(below, 'model-gate-test-'));
   // Tests look at it as other users too.
   chmodSync(path, 0o755);
   return { path, at: (...names) => join(path, ...names), [Symbol.dispose]: () => removeAll(path) };
