@@ -56,8 +56,6 @@ export type FileResult<F extends Subject = ManifestFile> = {
 };
 
 const MAX_ATTEMPTS = 3;
-/** Files longer than this are worth a worker thread. */
-const HAND_OFF_BYTES = 128 * 1024 * 1024;
 
 /**
  * Checks all jobs, in parallel, and returns a result for each, in their order. The first failure stops the rest, waits until nothing
@@ -112,13 +110,13 @@ async function checkFile<F extends Subject>(job: Job<F>, crew: Crew, deps: Trans
       };
       if (large === undefined) {
         using place = await crew.place(job.sizeBytes);
-        const outcome = await attemptFile(job, place, crew.mayHandOff, deps, signal, hooks);
+        const outcome = await attemptFile(job, place, deps, signal, hooks);
         known();
         if (outcome.kind === 'ok') return finished(job, outcome, deps, crew);
         large = outcome.sizeBytes;
       }
       using place = await crew.placeLarge(large);
-      const outcome = await attemptFile(job, place, false, deps, signal, hooks);
+      const outcome = await attemptFile(job, place, deps, signal, hooks);
       if (outcome.kind === 'handOff') throw new AppError('INTERNAL', 'a worker handed a file off');
       return finished(job, outcome, deps, crew);
     } catch (error) {
@@ -163,8 +161,7 @@ type AttemptHooks = { known(): void; progress(bytes: number): void };
 
 async function attemptFile(
   job: Job<Subject>,
-  { executor, hashApart }: Place,
-  mayHandOff: boolean,
+  { executor, hashApart, keeps }: Place,
   deps: TransferDeps,
   signal: AbortSignal,
   { known, progress }: AttemptHooks,
@@ -182,11 +179,11 @@ async function attemptFile(
       input: taskInput(handle, locator),
       maxFileBytes: deps.maxFileBytes,
       ...(output !== undefined && { outputFd: output.fd }),
-      ...(mayHandOff && executor.isLocal && input.kind === 'http' && { handOffBytes: HAND_OFF_BYTES }),
       ...(hashApart && { hashApart }),
     };
     outcome = await executor.run(task, {
       progress,
+      ...(keeps !== undefined && { keeps }),
       ...(deps.pace !== undefined && { pace: deps.pace }),
       relocate() {
         if (input.kind === 'http') return input.locate(signal);

@@ -5,7 +5,7 @@ import type { HttpTransport } from './http.ts';
 import { type Outcome, runTask, type Task, type TaskDeps } from './task.ts';
 
 /** What a running task asks of the engine. */
-export type TaskHooks = Pick<TaskDeps, 'relocate' | 'admit' | 'progress' | 'pace'>;
+export type TaskHooks = Pick<TaskDeps, 'relocate' | 'admit' | 'keeps' | 'progress' | 'pace'>;
 
 /** Something that runs tasks: this thread, or a worker. */
 export interface Executor extends AsyncDisposable {

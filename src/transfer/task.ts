@@ -25,8 +25,6 @@ export type Task = {
   readonly maxFileBytes: number;
   /** Hash it in a thread of its own. */
   readonly hashApart?: boolean;
-  /** An object longer than this is given back to be run elsewhere. */
-  readonly handOffBytes?: number;
 };
 
 export type Outcome =
@@ -44,6 +42,8 @@ export type TaskDeps = {
   relocate(): Promise<Extract<Locator, { kind: 'http' }>>;
   /** Called once when the length is known, before the first byte is written. @throws NO_SPACE, LIMIT_EXCEEDED */
   admit(sizeBytes: number): Promise<void>;
+  /** Whether an object of this length is read here; where not, it is given back unread, to be run elsewhere. Absent: all are. */
+  keeps?(sizeBytes: number): boolean;
   /** Bytes that went through. */
   progress(bytes: number): void;
   /** Holds back the next bytes of a descriptor. */
@@ -68,7 +68,7 @@ async function fromHttp(task: Task, locator: Extract<Locator, { kind: 'http' }>,
   const object = await readObject(deps.http, locator, deps);
   const { totalBytes } = object;
   try {
-    if (totalBytes !== undefined && task.handOffBytes !== undefined && totalBytes > task.handOffBytes) return { kind: 'handOff', sizeBytes: totalBytes };
+    if (totalBytes !== undefined && deps.keeps?.(totalBytes) === false) return { kind: 'handOff', sizeBytes: totalBytes };
     if (totalBytes !== undefined) await admit(task, totalBytes, deps);
     await using sink = await createSink(task, deps.progress);
     await object.copyTo(sink);

@@ -76,6 +76,28 @@ describe('a crew', () => {
     expect((await executorsOf(3)).length).toBe(3);
   });
 
+  test('keeps files of middling length itself until there are enough of them, and has one worker less for the others', async () => {
+    const crew = crewOf(10, 2);
+    const places = await Promise.all(Array.from({ length: 5 }, () => crew.place(undefined)));
+    const kept = places.map((place) => place.keeps?.(100 * MIB));
+    expect(kept).toEqual([true, true, false, false, false]);
+    // Too short to be opened twice.
+    expect((await crew.place(undefined)).keeps?.(31 * MIB)).toBe(true);
+    const others = await Promise.all([1, 2, 3].map(() => crew.placeLarge(100 * MIB)));
+    expect(others.some(({ executor }) => executor.isLocal)).toBe(false);
+    expect(new Set(others.map(({ executor }) => executor)).size).toBe(1);
+    expect(others.some((place) => 'keeps' in place)).toBe(false);
+    for (const place of places) place[Symbol.dispose]();
+    const again = await crew.place(undefined);
+    expect([again.keeps?.(100 * MIB), again.executor.isLocal]).toEqual([true, true]);
+  });
+
+  test('keeps no file of more than 128 MiB, and every one where there is one processor', async () => {
+    const first = await crewOf(1, 1).place(undefined);
+    expect([first.keeps?.(128 * MIB), (await crewOf(1, 1).place(undefined)).keeps?.(128 * MIB + 1)]).toEqual([true, false]);
+    expect('keeps' in (await crewOf(1, 0).place(undefined))).toBe(false);
+  });
+
   test('reads no small files of a volume itself once it has workers: it might never come back', async () => {
     const crew = createCrew({ files: 100, knownBytes: 0, budget: { connections: 16, workers: 2 }, http: undefined }, signal);
     crews.push(crew);

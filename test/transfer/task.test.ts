@@ -108,8 +108,8 @@ describe('a task', () => {
       yield Buffer.alloc(1);
     };
     const outcome = await runTask(
-      { id: 1, file: fileOf(Buffer.alloc(1)), input: http, maxFileBytes: 1e9, handOffBytes: 100 },
-      depsOf({ http: transportOf(body, 101) }),
+      { id: 1, file: fileOf(Buffer.alloc(1)), input: http, maxFileBytes: 1e9 },
+      depsOf({ http: transportOf(body, 101), keeps: (sizeBytes) => sizeBytes <= 100 }),
     );
     expect(outcome).toEqual({ kind: 'handOff', sizeBytes: 101 });
     expect(read).toBe(false);
