@@ -20,12 +20,12 @@ export type FileReading = {
 
 /** What a disk or the network has to bring: the more is asked for at once, the better. */
 const FAR_BYTES = 1024 * 1024;
-/** A piece that was waited for longer, in milliseconds, was not in memory. It takes 0.05 from there. */
+/** A piece that was waited for longer, in milliseconds, was not in memory. It takes 0.1 from there. */
 const FAR_MS = 0.5;
 /** So many pieces are then asked for beforehand until it is looked again. */
 const FAR_PIECES = 16;
 /** So many are read without giving way to whatever else this thread has to do. */
-const PIECES_IN_A_ROW = 16;
+const PIECES_IN_A_ROW = 8;
 
 /**
  * Reads a file from its start to its end. Where the page cache has it, handing a piece to another thread and back takes about as long as

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Pieces of this size stay in a core's cache from being received or read to being hashed (docs/performance.md). */
-export const PIECE_BYTES = 256 * 1024;
+/** Pieces of this size stay in a core's cache from being received or read to being hashed, and the calls for each cost little (docs/performance.md). */
+export const PIECE_BYTES = 512 * 1024;
 
 /** Where malloc puts large pieces: so many bytes behind the start of a page... */
 const MALLOC_BYTES = 16;

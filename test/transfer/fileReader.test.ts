@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { readThrough } from '../../src/transfer/fileReader.ts';
+import { PIECE_BYTES } from '../../src/transfer/memory.ts';
 import { scratch } from '../support/model.ts';
 
 const MIB = 1024 * 1024;
@@ -29,7 +30,7 @@ async function readAll(path: string, mayBlock: boolean, buffers: Buffer[] = []):
 }
 
 describe.each([true, false])('a file read where waiting is allowed: %s', (mayBlock) => {
-  test.each([0, 1, 256 * 1024, MIB, 9 * MIB + 5])('arrives in its order, all %i bytes', async (sizeBytes) => {
+  test.each([0, 1, PIECE_BYTES, MIB, 9 * MIB + 5])('arrives in its order, all %i bytes', async (sizeBytes) => {
     using tmp = scratch();
     const content = randomBytes(sizeBytes);
     writeFileSync(tmp.at('in'), content);
@@ -83,7 +84,7 @@ test('what takes long is asked for beforehand, in larger pieces, until it is loo
     expect(bytes.equals(content.subarray(position, position + bytes.length))).toBe(true);
   };
   await readThrough(handle.fd, { name: 'weights.bin', buffers: [], mayBlock: true, take });
-  expect(lengths.slice(0, 34)).toEqual([MIB / 4, ...Array(16).fill(MIB), MIB / 4, ...Array(16).fill(MIB)]);
+  expect(lengths.slice(0, 34)).toEqual([PIECE_BYTES, ...Array(16).fill(MIB), PIECE_BYTES, ...Array(16).fill(MIB)]);
   expect(lengths.reduce((sum, length) => sum + length)).toBe(content.length);
 });
 
