@@ -7,6 +7,8 @@ import { printable } from '../base/redact.ts';
 import { type FileCalls, VIA_THREADS } from './fileCalls.ts';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
+/** For writing and reading back; fails if anything of that name is there. */
+const NEW_FILE = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
 
 /** A directory entry's name as the kernel has it: bytes that need not be UTF-8. */
 export type Name = string | Buffer;
@@ -91,12 +93,12 @@ export class Dir implements AsyncDisposable {
 
   /** A new file for writing (and reading back); fails if anything of that name is there. */
   createFile(name: Name, mode: number): Promise<FileHandle> {
-    return open(this.child(name), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    return open(this.child(name), NEW_FILE, mode);
   }
 
   /** The same, by descriptor, which is the caller's to close. */
   async createDescriptor(name: Name, mode: number, { open }: FileCalls): Promise<number> {
-    return open(this.child(name), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    return open(this.child(name), NEW_FILE, mode);
   }
 
   /** A regular file for reading; O_NONBLOCK because opening a FIFO would wait for ever. @throws FILE_TYPE */
